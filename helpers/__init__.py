@@ -1,0 +1,14 @@
+"""The small package behind the notebooks: settings and names, the one connection, waits, looking at a hop, checks, plots."""
+
+from importlib import import_module
+
+_WHERE = {"Settings": "settings", "catch_up": "chapters", "check": "checks", "connect": "session", "wait_until": "waits",
+          "with_patience": "waits"}
+__all__ = sorted(_WHERE)
+
+
+def __getattr__(name: str):
+    """Import a public name when it is first asked for: the local AWS lies in this package and must start without pandas."""
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_WHERE[name]}", __name__), name)
