@@ -1,0 +1,186 @@
+"""Bringing the Glue catalogue to what a crawl found, by the crawler's schema change policy.
+
+New tables and partitions are written whatever the policy. UPDATE_IN_DATABASE writes a table's definition anew, so columns and
+parameters that the crawler did not set go; LOG leaves it. What is no longer found is deleted, marked as deprecated or only
+logged. [C] AWS_FACTS.md part 5. Choices ([U]): a partition whose folder is gone is deleted by DELETE_FROM_DATABASE and stays
+otherwise (only a *table* can be marked as deprecated); a table counts as updated when its columns, keys or partitions changed.
+"""
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Collection, Iterable
+from typing import Any
+
+from .group import FoundTable, Group
+from .infer import hive
+from .options import configuration
+
+_BATCH = 100  # partitions of one call: the limit of BatchCreatePartition and BatchUpdatePartition
+_DEPRECATED = "DEPRECATED_BY_CRAWLER"
+_TABLE_INPUT = ("Name", "Owner", "Retention", "TableType", "PartitionKeys", "StorageDescriptor")
+
+Column = dict[str, str]  # Name and Type
+
+
+class Catalogue:
+    """One crawl's changes to the crawler's database.
+
+    glue: a client with the crawler's role; settings: the crawler's; say: writes a line to the crawler's log.
+    """
+
+    def __init__(self, glue, settings: dict[str, Any], crawl_id: str, say: Callable[[str], None]):
+        self._glue, self._settings, self._crawl_id, self._say = glue, settings, crawl_id, say
+        self._database = settings["DatabaseName"]
+        self._options = configuration(settings.get("Configuration"))
+        self._update = settings["SchemaChangePolicy"]["UpdateBehavior"] == "UPDATE_IN_DATABASE"
+        self._delete = settings["SchemaChangePolicy"]["DeleteBehavior"]
+        self.created, self.updated, self.deleted = set[str](), set[str](), set[str]()
+
+    def write(self, found: list[FoundTable], targets: Iterable[str]) -> None:
+        """Create and change what was found; then see to tables of this crawler below `targets` that were not found."""
+        self._ensure_database()
+        pages = self._glue.get_paginator("get_tables").paginate(DatabaseName=self._database)
+        tables = {table["Name"]: table for page in pages for table in page["TableList"]}
+        seen = set[str]()
+        for table in found:
+            name = self._name(table, tables)
+            seen.add(name)
+            self._write_table(table, name, tables.get(name))
+            tables.setdefault(name, {"Name": name, "StorageDescriptor": {"Location": table.location}})
+        for name, table in tables.items():
+            location = table.get("StorageDescriptor", {}).get("Location", "")
+            mine = table.get("Parameters", {}).get("UPDATED_BY_CRAWLER") == self._settings["Name"]
+            if mine and name not in seen and any(f"{location.rstrip('/')}/".startswith(target) for target in targets):
+                self._remove_table(table)
+
+    def _ensure_database(self) -> None:
+        try:
+            self._glue.get_database(Name=self._database)
+        except self._glue.exceptions.EntityNotFoundException:
+            self._glue.create_database(DatabaseInput={"Name": self._database})
+            self._say(f"INFO : Created database {self._database}")
+
+    def _name(self, found: FoundTable, tables: dict[str, Any]) -> str:
+        """The table's name; with the md5 of its location behind it where that name belongs to another location. [C]"""
+        name = self._settings.get("TablePrefix", "").lower() + found.name
+        holder = tables.get(name)
+        if holder and holder.get("StorageDescriptor", {}).get("Location", "").rstrip("/") != found.location.rstrip("/"):
+            name += "_" + hashlib.md5(found.location.encode(), usedforsecurity=False).hexdigest()
+        return name
+
+    def _write_table(self, found: FoundTable, name: str, existing: dict[str, Any] | None) -> None:
+        columns, kept = self._columns(found), (existing or {}).get("StorageDescriptor", {}).get("Columns", [])
+        if "CrawlerOutput.Tables.AddOrUpdateBehavior" in self._options:  # MergeNewColumns
+            columns = kept + [c for c in columns if c["Name"] not in {k["Name"] for k in kept}]
+        wanted = self._table_input(found, name, columns)
+        changed = existing is not None and _schema(wanted) != _schema(existing)
+        moved = existing is not None and wanted["PartitionKeys"] != existing.get("PartitionKeys")
+        if existing is None:
+            self._glue.create_table(DatabaseName=self._database, TableInput=wanted)
+            self.created.add(name)
+            self._say(f"INFO : Created table {name} in database {self._database}")
+        elif self._update:
+            self._glue.update_table(DatabaseName=self._database, TableInput=wanted)
+            if changed:
+                self.updated.add(name)
+                self._say(f"INFO : Updated table {name} in database {self._database}")
+        elif changed:
+            self._say(f"INFO : The schema of table {name} has changed; by the schema change policy it is not updated")
+        if self._update or not moved:
+            self._write_partitions(found, name, columns if self._update or existing is None else kept, moved)
+
+    def _write_partitions(self, found: FoundTable, name: str, columns: list[Column], moved: bool) -> None:
+        """columns: the table's; moved: its partition keys are others than before, so that the old partitions mean nothing."""
+        where = {"DatabaseName": self._database, "TableName": name}
+        pages = self._glue.get_paginator("get_partitions").paginate(**where)
+        existing = {tuple(p["Values"]): p for page in pages for p in page["Partitions"]}
+        if moved:
+            self._delete_partitions(where, existing)
+            existing = {}
+        inherit = "CrawlerOutput.Partitions.AddOrUpdateBehavior" in self._options
+        new, changed, gone = [], [], dict(existing)
+        for values, location, group in found.partitions():
+            gone.pop(values, None)
+            storage = self._storage(group, location, columns if inherit else self._columns(group))
+            entry = {"Values": list(values), "StorageDescriptor": storage, "Parameters": storage["Parameters"]}
+            if values not in existing:
+                new.append(entry)
+            elif self._update and _schema(entry) != _schema(existing[values]):
+                changed.append({"PartitionValueList": list(values), "PartitionInput": entry})
+        for batch in _batches(new):
+            self._checked(self._glue.batch_create_partition(**where, PartitionInputList=batch), "AlreadyExistsException")
+        for batch in _batches(changed):
+            self._checked(self._glue.batch_update_partition(**where, Entries=batch), "EntityNotFoundException")
+        if gone and self._delete == "DELETE_FROM_DATABASE":
+            self._delete_partitions(where, gone)
+        elif gone:
+            self._say(f"INFO : Folders of {len(gone)} partitions of table {name} are gone; by the schema change policy "
+                      "the partitions stay")
+        if new:
+            self._say(f"INFO : Created partitions with values {[p['Values'] for p in new[:20]]} for table {name} "
+                      f"in database {self._database} ({len(new)} in all)")
+        if name not in self.created and (new or changed or gone and self._delete == "DELETE_FROM_DATABASE"):
+            self.updated.add(name)
+
+    def _delete_partitions(self, where: dict[str, str], partitions: Collection[tuple[str, ...]]) -> None:
+        for values in partitions:
+            self._glue.delete_partition(**where, PartitionValues=list(values))
+        self._say(f"INFO : Deleted {len(partitions)} partitions of table {where['TableName']}")
+
+    def _checked(self, answer: dict[str, Any], harmless: str) -> None:
+        """Batch calls succeed with errors inside; one that somebody else was quicker is none."""
+        for error in answer.get("Errors", []):
+            detail = error.get("ErrorDetail", {})
+            if detail.get("ErrorCode") != harmless:
+                raise RuntimeError(f"{detail.get('ErrorCode')}: {detail.get('ErrorMessage')}")
+
+    def _remove_table(self, table: dict[str, Any]) -> None:
+        name = table["Name"]
+        if self._delete == "DELETE_FROM_DATABASE":
+            self._glue.delete_table(DatabaseName=self._database, Name=name)
+            self.deleted.add(name)
+            self._say(f"INFO : Deleted table {name} in database {self._database}")
+        elif self._delete == "LOG":
+            self._say(f"INFO : The data of table {name} is gone; by the schema change policy the table stays")
+        elif _DEPRECATED not in table["Parameters"]:
+            kept = {member: table[member] for member in _TABLE_INPUT if member in table}
+            deprecated = table["Parameters"] | {_DEPRECATED: str(int(time.time() * 1000))}
+            self._glue.update_table(DatabaseName=self._database, TableInput=kept | {"Parameters": deprecated})
+            self.updated.add(name)
+            self._say(f"INFO : Deprecated table {name} in database {self._database}")
+
+    def _columns(self, group: Group) -> list[Column]:
+        return [{"Name": name, "Type": hive(type_)} for name, type_ in group.columns.items()]
+
+    def _table_input(self, found: FoundTable, name: str, columns: list[Column]) -> dict[str, Any]:
+        """A table as a crawler writes it. [C] AWS_FACTS.md part 5, from public dumps"""
+        more = {"UPDATED_BY_CRAWLER": self._settings["Name"]}
+        if found.partition_keys:
+            more["partition_filtering.enabled"] = "true"
+        storage = self._storage(found, found.location, columns, more)
+        return {"Name": name, "Owner": "owner", "Retention": 0, "TableType": "EXTERNAL_TABLE", "StorageDescriptor": storage,
+                "PartitionKeys": [{"Name": key, "Type": "string"} for key in found.partition_keys],
+                "Parameters": storage["Parameters"]}
+
+    def _storage(self, group: Group, location: str, columns: list[Column], more: dict[str, str] | None = None) -> dict[str, Any]:
+        """The StorageDescriptor; the table or partition repeats its Parameters. more: parameters of a table."""
+        parameters = {"CRAWL_RUN_ID": self._crawl_id, "CrawlerSchemaDeserializerVersion": "1.0",
+                      "CrawlerSchemaSerializerVersion": "1.0", "classification": "json", "typeOfData": "file",
+                      "compressionType": group.compression, **group.statistics, **(more or {})}
+        return {"Columns": columns, "Location": location, "InputFormat": "org.apache.hadoop.mapred.TextInputFormat",
+                "OutputFormat": "org.apache.hadoop.hive.ql.io.HiveIgnoreKeyTextOutputFormat",
+                "Compressed": group.compression != "none", "NumberOfBuckets": -1,
+                "SerdeInfo": {"SerializationLibrary": "org.openx.data.jsonserde.JsonSerDe", "Parameters": {"paths": group.paths}},
+                "BucketColumns": [], "SortColumns": [], "StoredAsSubDirectories": False, "Parameters": parameters}
+
+
+def _schema(entry: dict[str, Any]) -> tuple:
+    """What of a table's or partition's definition is its schema, not its statistics."""
+    storage = entry.get("StorageDescriptor", {})
+    return (storage.get("Columns"), storage.get("Location"), storage.get("SerdeInfo"), storage.get("Compressed"),
+            entry.get("PartitionKeys"), _DEPRECATED in entry.get("Parameters", {}))
+
+
+def _batches(entries: list[Any]) -> Iterable[list[Any]]:
+    return (entries[at:at + _BATCH] for at in range(0, len(entries), _BATCH))

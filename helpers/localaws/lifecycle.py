@@ -1,0 +1,206 @@
+"""Starting, finding, stopping and emptying a local AWS. Every way it can be in the way ends in a sentence, never in a hang."""
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+import psutil
+
+from . import settings
+from .clock import DEFAULT_SCALE
+
+START_SECONDS = 20.0  # it answers within 2 s on a laptop; a loaded machine may take longer
+STOP_SECONDS = 20.0
+
+
+class LocalAwsError(RuntimeError):
+    """The local AWS cannot be started, reached or stopped; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Status:
+    """A local AWS that answers: where it is and how it was started."""
+
+    pid: int
+    port: int
+    clock_scale: float
+    account: str
+    region: str
+    started: float
+    directory: str
+    joint_restarts: int
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables with which any AWS client reaches it. The account id is the key of the account's root."""
+        return {"AWS_ENDPOINT_URL": self.endpoint, "AWS_ACCESS_KEY_ID": self.account, "AWS_SECRET_ACCESS_KEY": "test",
+                "AWS_DEFAULT_REGION": self.region, "AWS_REGION": self.region}
+
+    def memory(self) -> int:
+        """Resident bytes of its processes, the Lambda functions' among them."""
+        process = psutil.Process(self.pid)
+        return sum(p.memory_info().rss for p in (process, *process.children(recursive=True)))
+
+
+class LocalAws:
+    """One local AWS, known by its port; its state and log lie in `directory`.
+
+    Unless given, the port is LOCALAWS_PORT or 4566, the directory LOCALAWS_DIR or the user's state folder, and the clock's
+    scale LOCALAWS_CLOCK_SCALE or 20 (60 s of waiting pass in 3 s; 1 is AWS's own pace).
+    """
+
+    def __init__(self, port: int | None = None, directory: Path | None = None, clock_scale: float | None = None):
+        self.port = _number("LOCALAWS_PORT", settings.PORT, int) if port is None else port
+        self.clock_scale = _number("LOCALAWS_CLOCK_SCALE", DEFAULT_SCALE, float) if clock_scale is None else clock_scale
+        if not 1 <= self.port <= 65535:
+            raise LocalAwsError(f"Port {self.port} does not exist: choose one between 1024 and 65535.")
+        if not self.clock_scale > 0:
+            raise LocalAwsError(f"The clock's scale must be above 0, not {self.clock_scale}: 1 gives AWS's own waits.")
+        home = os.environ.get("LOCALAWS_DIR") or platformdirs.user_state_path("localaws") / str(self.port)
+        self.directory = Path(directory or home).resolve()
+
+    @classmethod
+    @contextlib.contextmanager
+    def temporary(cls, clock_scale: float | None = None) -> Iterator["LocalAws"]:
+        """One of your own on a free port, in a folder that is removed with it. It is not started yet."""
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        with tempfile.TemporaryDirectory(prefix="localaws-", ignore_cleanup_errors=True) as folder:
+            local = cls(port, Path(folder), clock_scale)
+            try:
+                yield local
+            finally:
+                local.stop()
+
+    @property
+    def log_file(self) -> Path:
+        return self.directory / settings.LOG_FILE
+
+    def status(self) -> Status | None:
+        """What runs on the port: a Status, or None if nothing does. LocalAwsError if it is something else."""
+        url = f"http://127.0.0.1:{self.port}{settings.STATUS_PATH}"
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # never through a company's proxy
+        try:
+            with opener.open(url, timeout=5) as response:
+                found = json.loads(response.read(10_000))
+            if found.pop("product") != settings.PRODUCT:
+                raise ValueError("another product")
+            return Status(**found)
+        except urllib.error.URLError as error:
+            if isinstance(error.reason, ConnectionRefusedError):
+                return None
+            raise self._foreign(error) from None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise self._foreign(error) from None
+
+    def start(self) -> Status:
+        """Make sure it runs, and say where. Starting twice, or from two kernels at once, gives the same one."""
+        running = self.status() or self._starting()
+        if running:
+            return running
+        self.directory.mkdir(parents=True, exist_ok=True)
+        with self.log_file.open("ab") as log:
+            child = subprocess.Popen(
+                [sys.executable, "-m", f"{__package__}.gateway", "--port", str(self.port), "--directory", str(self.directory),
+                 "--clock-scale", str(self.clock_scale), "--region", os.environ.get("LOCALAWS_REGION", settings.REGION)],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.directory,
+                # Its own session: a kernel that is interrupted or ends does not take it along.
+                start_new_session=True)
+        found = self._wait(START_SECONDS, lambda: child.poll() is None)
+        if found:
+            return found
+        child.kill()
+        child.wait()
+        raise LocalAwsError(f"The local AWS did not start on port {self.port}. Its log, {self.log_file}, ends with:\n{self.tail(8)}")
+
+    def stop(self) -> bool:
+        """Stop it, state kept for the next start. False if none was running."""
+        running = self.status() or self._starting()
+        if running is None:
+            return False
+        process = psutil.Process(running.pid)
+        process.terminate()
+        try:
+            process.wait(STOP_SECONDS)
+        except psutil.TimeoutExpired:
+            process.kill()
+            raise LocalAwsError(f"The local AWS (process {running.pid}) did not stop within {STOP_SECONDS:.0f} s and was ended; "
+                                "its next start is an empty one.") from None
+        return True
+
+    def reset(self) -> None:
+        """Empty it: everything that was made in it is gone. It runs again if it ran before."""
+        ran = self.stop()
+        for name in ("state", "s3", "joints"):
+            shutil.rmtree(self.directory / name, ignore_errors=True)
+        if ran:
+            self.start()
+
+    def tail(self, lines: int = 20) -> str:
+        """The last lines of the log."""
+        if not self.log_file.exists():
+            return "(no log yet)"
+        return "\n".join(self.log_file.read_text("utf-8", "replace").splitlines()[-lines:])
+
+    def _starting(self) -> Status | None:
+        """One that was started a moment ago by somebody else: wait for it. A stale pid file means nothing."""
+        try:
+            info = json.loads((self.directory / settings.PID_FILE).read_text("utf-8"))
+            process = psutil.Process(info["pid"])
+            ours = any("localaws" in word for word in process.cmdline())
+        except (OSError, ValueError, KeyError, psutil.Error):
+            return None
+        if not ours or info.get("port") != self.port:
+            return None
+        found = self._wait(START_SECONDS, process.is_running)
+        if found is None and process.is_running():
+            raise LocalAwsError(
+                f"A local AWS (process {process.pid}) holds {self.directory} but has not answered on port {self.port} for "
+                f"{START_SECONDS:.0f} s. End that process, then start again. Its log: {self.log_file}")
+        return found
+
+    def _wait(self, seconds: float, alive) -> Status | None:
+        """Its status as soon as it answers; None when `seconds` are over or it has ended."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            was_alive = alive()
+            found = self.status()
+            if found or not was_alive:
+                return found
+            time.sleep(0.05)
+        return None
+
+    def _foreign(self, error: Exception) -> LocalAwsError:
+        return LocalAwsError(
+            f"Port {self.port} is in use by something that is not the local AWS ({type(error).__name__}: {error}). Stop that "
+            f"program, or choose another port for the local AWS by setting LOCALAWS_PORT, for example LOCALAWS_PORT={self.port + 1}.")
+
+
+def start() -> Status:
+    """Make sure that the local AWS of this user runs (see LocalAws for port, folder and clock), and say where."""
+    return LocalAws().start()
+
+
+def _number(variable: str, default, kind):
+    value = os.environ.get(variable, default)
+    try:
+        return kind(value)
+    except ValueError:
+        raise LocalAwsError(f"{variable} is {value!r}, which is not a number; leave it out for {default}.") from None

@@ -1,0 +1,9 @@
+"""What the two processes and their clients agree on."""
+
+PRODUCT = "localaws"
+ACCOUNT = "000000000000"
+REGION = "us-east-1"
+PORT = 4566
+STATUS_PATH = "/_localaws/status"
+PID_FILE = "pid.json"
+LOG_FILE = "localaws.log"

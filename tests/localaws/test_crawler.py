@@ -1,0 +1,545 @@
+"""Glue crawlers and classifiers through the network. Facts: AWS_FACTS.md part 5.
+
+A crawl takes 3 s here (60 AWS seconds), so the cases of a round are crawled side by side and looked at one by one.
+"""
+import gzip
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from botocore.exceptions import ClientError
+
+from helpers.localaws.clock import Clock
+from helpers.localaws.crawler import Crawlers
+from helpers.localaws.service import Caller, Context
+
+BUCKET = "crawler-lake"
+ORDER = {"orderId": "o-1", "product_name": "Tea", "quantity": 2, "price": 4.5}
+ORDER_COLUMNS = {"orderid": "string", "product_name": "string", "quantity": "int", "price": "double"}
+TRUST = {"Version": "2012-10-17", "Statement": [
+    {"Effect": "Allow", "Principal": {"Service": "glue.amazonaws.com"}, "Action": "sts:AssumeRole"}]}
+COMBINE = {"Version": 1.0, "Grouping": {"TableGroupingPolicy": "CombineCompatibleSchemas"}}
+
+
+def lines(*rows) -> bytes:
+    return "".join(json.dumps(row) + "\n" for row in rows).encode()
+
+
+class Lake:
+    """A bucket, roles, and crawlers that each write to a database of their own, named like the crawler."""
+
+    def __init__(self, aws):
+        self.iam, self.s3, self.glue, self.logs = (aws.client(name) for name in ("iam", "s3", "glue", "logs"))
+        self.account, self.crawlers, self.roles, self.classifiers = aws.account, [], [], []
+        self.s3.create_bucket(Bucket=BUCKET)
+        self.role("crawler-role", "s3:*", "glue:*", "logs:*")
+
+    def role(self, name, *actions):
+        if name not in self.roles:
+            self.iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(TRUST))
+            self.roles.append(name)
+        self.iam.put_role_policy(RoleName=name, PolicyName="all", PolicyDocument=json.dumps({
+            "Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": actions, "Resource": "*"}]}))
+
+    def put(self, objects):
+        """Write objects by key: bytes, or a row as one line of JSON; None deletes."""
+        for key, body in objects.items():
+            if body is None:
+                self.s3.delete_object(Bucket=BUCKET, Key=key)
+            else:
+                self.s3.put_object(Bucket=BUCKET, Key=key, Body=body if isinstance(body, bytes) else lines(body))
+
+    def classifier(self, path):
+        """A classifier named as its path."""
+        if path not in self.classifiers:
+            self.glue.create_classifier(JsonClassifier={"Name": path, "JsonPath": path})
+            self.classifiers.append(path)
+
+    def crawler(self, name, *, S3Targets=None, role="crawler-role", configuration=None, **settings):
+        """A crawler over s3://crawler-lake/<name>/, or `S3Targets`."""
+        if configuration:
+            settings["Configuration"] = json.dumps(configuration)
+        targets = {"S3Targets": S3Targets or [{"Path": f"s3://{BUCKET}/{name}/"}]}
+        self.glue.create_crawler(Name=name, Role=role, DatabaseName=name, Targets=targets, **settings)
+        self.crawlers.append(name)
+
+    def state(self, name):
+        return self.glue.get_crawler(Name=name)["Crawler"]
+
+    def ready(self, name, seconds=30):
+        deadline = time.monotonic() + seconds
+        while (crawler := self.state(name))["State"] != "READY":
+            assert time.monotonic() < deadline, f"{name} is still {crawler['State']}"
+            time.sleep(0.05)
+        return crawler
+
+    def crawl(self, *names):
+        """Run crawlers side by side; the last crawl of each."""
+        for name in names:
+            self.glue.start_crawler(Name=name)
+        return [self.ready(name)["LastCrawl"] for name in names]
+
+    def tables(self, name):
+        return {table["Name"]: table for table in self.glue.get_tables(DatabaseName=name)["TableList"]}
+
+    def partitions(self, name, table):
+        found = self.glue.get_partitions(DatabaseName=name, TableName=table)["Partitions"]
+        return {"/".join(p["Values"]): p for p in found}
+
+    def changes(self, name):
+        (metrics,) = self.glue.get_crawler_metrics(CrawlerNameList=[name])["CrawlerMetricsList"]
+        return metrics["TablesCreated"], metrics["TablesUpdated"], metrics["TablesDeleted"]
+
+    def close(self):
+        for name in self.crawlers:
+            self.ready(name)
+            self.glue.delete_crawler(Name=name)
+        names = {database["Name"] for database in self.glue.get_databases()["DatabaseList"]}
+        for name in names.intersection(self.crawlers):
+            self.glue.delete_database(Name=name)
+        for name in self.classifiers:
+            self.glue.delete_classifier(Name=name)
+        for name in self.roles:
+            self.iam.delete_role_policy(RoleName=name, PolicyName="all")
+            self.iam.delete_role(RoleName=name)
+        for page in self.s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET):
+            if "Contents" in page:
+                self.s3.delete_objects(Bucket=BUCKET, Delete={"Objects": [{"Key": item["Key"]} for item in page["Contents"]]})
+        self.s3.delete_bucket(Bucket=BUCKET)
+
+
+def columns(table) -> dict[str, str]:
+    return {column["Name"]: column["Type"] for column in table["StorageDescriptor"]["Columns"]}
+
+
+def keys(table) -> list[str]:
+    return [key["Name"] for key in table["PartitionKeys"]]
+
+
+def refused(call, code, *words, **params):
+    with pytest.raises(ClientError) as caught:
+        call(**params)
+    error = caught.value.response["Error"]
+    assert error["Code"] == code and all(word in error["Message"] for word in words), error
+
+
+@pytest.fixture(scope="module")
+def lake(aws):
+    lake = Lake(aws)
+    yield lake
+    lake.close()
+
+
+# Round one. Folder -> (objects in it, exclude patterns); one crawler without settings over all of them.
+PLAIN = {
+    "hive": ({"year=2026/month=11/a": lines(ORDER, ORDER), "year=2026/month=12/b": ORDER}, []),
+    "firehose": ({"2026/11/22/18/orders-1": ORDER, "2026/11/22/19/orders-1": ORDER}, []),
+    "flat": ({"a.json": ORDER}, []),
+    "nested": ({"a.json": {"columns": {"Id": 1, "Tags": ["a"]}}}, []),
+    "array": ({"a.json": [ORDER, ORDER]}, []),
+    "gzip": ({"a.gz": gzip.compress(lines(ORDER, ORDER))}, []),
+    "split": ({"year=2017/a": {"A": 1, "B": 2}, "year=2018/b": {"C": 3, "D": 4}}, []),
+    "own": ({"d=1/a": {"price": 499}, "d=2/a": {"price": 499.99}}, []),
+    "exclude": ({"a.json": ORDER, "errors/x/b": {"other": 1}, "c.csv": {"d": 1}}, ["errors/**", "*.csv"]),
+    "ignored": ({"a.json": ORDER, "_b.json": {"x": 1}, ".c": {"x": 1}, "d.json": b"", "folder/": b""}, []),
+    "unknown": ({"a.json": ORDER, "b.csv": b"id,price\n1,2\n"}, []),
+    "file/a.json": ({"": ORDER}, []),
+    "eu/data": ({"a": ORDER}, []),
+    "us/data": ({"a": ORDER}, []),
+}
+# Crawler -> (the one object it crawls, JSON paths of its classifiers, the columns it finds)
+PATHS = {
+    "cr-inner": ({"columns": ORDER}, ["$.columns"], ORDER_COLUMNS),
+    "cr-no-inner": (ORDER, ["$.columns"], ORDER_COLUMNS),
+    "cr-list": (ORDER, ["$.orderid,$.product_name,$.quantity"], ORDER_COLUMNS),
+    "cr-scalar": ({"orderid": 7}, ["$.orderid"], {"record": "string"}),
+    "cr-whole": (ORDER, ["$"], ORDER_COLUMNS),
+    "cr-opened": ([ORDER, ORDER], ["$[*]"], ORDER_COLUMNS),
+    "cr-in-turn": ({"columns": {"x": 1}}, ["$.orderid,$.quantity", "$.columns", "$"], {"x": "int"}),
+}
+CONFIGURED = {
+    "cr-combine": ({"year=2017/a": {"A": 1, "B": 2}, "year=2018/b": {"C": 3, "D": 4}}, {"configuration": COMBINE}),
+    "cr-inherit": ({"d=1/a": {"price": 499}, "d=2/a": {"price": 499.99}}, {"TablePrefix": "raw_", "configuration": {
+        "Version": 1.0, "CrawlerOutput": {"Partitions": {"AddOrUpdateBehavior": "InheritFromTable"}}}}),
+}
+
+
+@pytest.fixture(scope="module")
+def crawls(lake):
+    """The last crawls of round one, by crawler."""
+    for folder, (objects, _) in PLAIN.items():
+        lake.put({f"plain/{folder}/{key}" if key else f"plain/{folder}": body for key, body in objects.items()})
+    lake.crawler("cr-plain", S3Targets=[{"Path": f"s3://{BUCKET}/plain/{folder}", "Exclusions": exclude}
+                                        for folder, (_, exclude) in PLAIN.items()])
+    for name, (row, paths, _) in PATHS.items():
+        for path in paths:
+            lake.classifier(path)
+        lake.put({f"{name}/a.json": row})
+        lake.crawler(name, Classifiers=paths)
+    for name, (objects, settings) in CONFIGURED.items():
+        lake.put({f"{name}/{key}": body for key, body in objects.items()})
+        lake.crawler(name, **settings)
+    names = ["cr-plain", *PATHS, *CONFIGURED]
+    return dict(zip(names, lake.crawl(*names)))
+
+
+@pytest.fixture(scope="module")
+def plain(lake, crawls):
+    """The tables of crawler cr-plain by name."""
+    return lake.tables("cr-plain")
+
+
+def only_table(lake, name):
+    (table,) = lake.tables(name).values()
+    return table
+
+
+def test_every_crawl_of_the_round_succeeded(crawls):
+    assert {crawl["Status"] for crawl in crawls.values()} == {"SUCCEEDED"}
+
+
+def test_hive_folders_become_string_partition_keys(lake, plain):
+    assert plain["hive"]["PartitionKeys"] == [{"Name": "year", "Type": "string"}, {"Name": "month", "Type": "string"}]
+    partitions = lake.partitions("cr-plain", "hive")
+    assert {values: p["StorageDescriptor"]["Location"] for values, p in partitions.items()} == {
+        f"2026/{month}": f"s3://{BUCKET}/plain/hive/year=2026/month={month}/" for month in (11, 12)}
+
+
+def test_table_is_written_as_a_crawler_of_aws_writes_it(crawls, plain):
+    table, size = plain["hive"], len(lines(ORDER)) * 3
+    parameters = {
+        "CRAWL_RUN_ID": crawls["cr-plain"]["MessagePrefix"], "CrawlerSchemaDeserializerVersion": "1.0",
+        "CrawlerSchemaSerializerVersion": "1.0", "UPDATED_BY_CRAWLER": "cr-plain", "averageRecordSize": str(size // 3),
+        "classification": "json", "compressionType": "none", "objectCount": "2", "partition_filtering.enabled": "true",
+        "recordCount": "3", "sizeKey": str(size), "typeOfData": "file"}
+    assert (table["Owner"], table["TableType"], table["Parameters"]) == ("owner", "EXTERNAL_TABLE", parameters)
+    assert columns(table) == ORDER_COLUMNS and list(columns(table)) == list(ORDER_COLUMNS)
+    assert table["StorageDescriptor"] | {"Columns": []} == {
+        "Columns": [], "Location": f"s3://{BUCKET}/plain/hive/", "InputFormat": "org.apache.hadoop.mapred.TextInputFormat",
+        "OutputFormat": "org.apache.hadoop.hive.ql.io.HiveIgnoreKeyTextOutputFormat", "Compressed": False, "NumberOfBuckets": -1,
+        "SerdeInfo": {"SerializationLibrary": "org.openx.data.jsonserde.JsonSerDe",
+                      "Parameters": {"paths": "orderId,price,product_name,quantity"}},
+        "BucketColumns": [], "SortColumns": [], "StoredAsSubDirectories": False, "Parameters": parameters}
+
+
+def test_folders_of_firehose_become_four_numbered_partition_keys(lake, plain):
+    assert keys(plain["firehose"]) == ["partition_0", "partition_1", "partition_2", "partition_3"]
+    assert set(lake.partitions("cr-plain", "firehose")) == {"2026/11/22/18", "2026/11/22/19"}
+
+
+def test_table_without_folders_has_no_partitions(lake, plain):
+    assert keys(plain["flat"]) == [] and "partition_filtering.enabled" not in plain["flat"]["Parameters"]
+    assert lake.partitions("cr-plain", "flat") == {}
+
+
+@pytest.mark.parametrize("name", PATHS)
+def test_path_of_a_classifier_selects_the_row(lake, crawls, name):
+    assert columns(only_table(lake, name)) == PATHS[name][2]
+
+
+def test_without_a_classifier_an_object_is_a_struct_and_an_array_one_column(plain):
+    assert columns(plain["nested"]) == {"columns": "struct<id:int,tags:array<string>>"}
+    assert columns(plain["array"]) == {"array": "array<struct<orderid:string,product_name:string,quantity:int,price:double>>"}
+    assert plain["array"]["StorageDescriptor"]["SerdeInfo"]["Parameters"] == {"paths": "array"}
+
+
+def test_gzip_objects_are_read(lake, plain):
+    size = lake.s3.head_object(Bucket=BUCKET, Key="plain/gzip/a.gz")["ContentLength"]
+    assert columns(plain["gzip"]) == ORDER_COLUMNS
+    expected = {"compressionType": "gzip", "sizeKey": str(size), "recordCount": "2"}
+    assert expected.items() <= plain["gzip"]["Parameters"].items()
+
+
+def test_dissimilar_folders_are_split_into_tables(plain):
+    assert columns(plain["year_2017"]) == {"a": "int", "b": "int"} and columns(plain["year_2018"]) == {"c": "int", "d": "int"}
+    assert keys(plain["year_2017"]) == [] and "split" not in plain
+
+
+def test_combine_compatible_schemas_makes_one_table(lake, crawls):
+    table = only_table(lake, "cr-combine")
+    assert keys(table) == ["year"] and columns(table) == dict.fromkeys("abcd", "int")
+
+
+def test_partition_has_its_own_schema_unless_it_inherits_the_tables(lake, crawls):
+    for name, table, first in (("cr-plain", "own", "int"), ("cr-inherit", "raw_cr_inherit", "double")):
+        assert columns(lake.tables(name)[table]) == {"price": "double"}
+        types = {values: columns(p) for values, p in lake.partitions(name, table).items()}
+        assert types == {"1": {"price": first}, "2": {"price": "double"}}
+
+
+def test_excluded_hidden_and_empty_objects_are_left_out(plain):
+    for name in ("exclude", "ignored"):
+        assert (columns(plain[name]), plain[name]["Parameters"]["objectCount"]) == (ORDER_COLUMNS, "1")
+
+
+def test_file_that_is_no_json_makes_no_table_and_is_named(crawls, plain):
+    assert plain["unknown"]["Parameters"]["objectCount"] == "1"
+    message = crawls["cr-plain"]["ErrorMessage"]
+    assert "UNKNOWN" in message and f"s3://{BUCKET}/plain/unknown/b.csv" in message
+
+
+def test_folder_file_and_clash_name_the_table(plain):
+    assert plain["a_json"]["StorageDescriptor"]["Location"] == f"s3://{BUCKET}/plain/file/a.json"
+    assert plain["data"]["StorageDescriptor"]["Location"] == f"s3://{BUCKET}/plain/eu/data/"
+    (second,) = (name for name in plain if name.startswith("data_"))
+    assert len(second) == len("data_") + 32 and plain[second]["StorageDescriptor"]["Location"] == f"s3://{BUCKET}/plain/us/data/"
+
+
+def test_crawl_writes_its_log(lake, crawls):
+    crawl = crawls["cr-plain"]
+    assert (crawl["LogGroup"], crawl["LogStream"]) == ("/aws-glue/crawlers", "cr-plain")
+    answer = lake.logs.get_log_events(logGroupName=crawl["LogGroup"], logStreamName=crawl["LogStream"], startFromHead=True)
+    messages = [event["message"] for event in answer["events"]]
+    assert all(message.startswith(f"[{crawl['MessagePrefix']}] ") for message in messages)
+    assert any("Created table hive in database cr-plain" in message for message in messages)
+
+
+# Round two. Crawler -> (settings, {folder: (objects before, objects after (None: deleted))})
+MERGE = {"configuration": {"Version": 1.0, "CrawlerOutput": {"Tables": {"AddOrUpdateBehavior": "MergeNewColumns"}}}}
+DELETE = {"SchemaChangePolicy": {"DeleteBehavior": "DELETE_FROM_DATABASE"}}
+LOG = {"SchemaChangePolicy": {"UpdateBehavior": "LOG", "DeleteBehavior": "LOG"}}
+ONLY_NEW = {"RecrawlPolicy": {"RecrawlBehavior": "CRAWL_NEW_FOLDERS_ONLY"}}
+DAYS = {"d=1/a": {"x": 1}, "d=2/a": {"x": 1}}
+NO_DAYS = dict.fromkeys(DAYS)
+AGAIN = {
+    "cr2-same": ({}, {"same": (DAYS, {})}),
+    "cr2-more": ({}, {"more": (DAYS, {"d=3/a": {"x": 1}})}),
+    "cr2-default": ({}, {"type": (DAYS, {"d=2/b": {"x": 1.5}}), "column": ({"a": {"x": 1}}, {"a": {"y": 1}}),
+                         "less": (DAYS, {"d=2/a": None}), "gone": (DAYS, NO_DAYS),
+                         "moved": ({"a": {"x": 1}}, {"a": None, "d=1/a": {"x": 1}})}),
+    "cr2-delete": (DELETE, {"less": (DAYS, {"d=2/a": None}), "gone": (DAYS, NO_DAYS)}),
+    "cr2-log": (LOG, {"type": (DAYS, {"d=2/b": {"x": 1.5}, "d=3/a": {"x": 1}}), "gone": (DAYS, NO_DAYS)}),
+    "cr2-merge": (MERGE, {"column": ({"a": {"x": 1}}, {"a": {"y": 1}})}),
+    "cr2-only-new": (ONLY_NEW, {"days": (DAYS, {"d=2/b": {"z": 1}, "d=3/a": {"x": 1}})}),
+    "cr2-classifier": ({}, {"row": ({"a": {"columns": {"x": 1}}}, {})}),
+}
+
+
+@pytest.fixture(scope="module")
+def again(lake):
+    """Every crawler of round two has crawled before and after its objects changed; their tables, by crawler."""
+    def put(which):
+        for name, (_, folders) in AGAIN.items():
+            for folder, states in folders.items():
+                lake.put({f"{name}/{folder}/{key}": body for key, body in states[which].items()})
+
+    for name, (settings, folders) in AGAIN.items():
+        lake.crawler(name, S3Targets=[{"Path": f"s3://{BUCKET}/{name}/{folder}/"} for folder in folders], **settings)
+    put(0)
+    assert {crawl["Status"] for crawl in lake.crawl(*AGAIN)} == {"SUCCEEDED"}
+    table = lake.tables("cr2-same")["same"]
+    lake.glue.update_table(DatabaseName="cr2-same", TableInput={
+        "Name": "same", "StorageDescriptor": table["StorageDescriptor"], "PartitionKeys": table["PartitionKeys"],
+        "Parameters": table["Parameters"] | {"mine": "1"}})
+    lake.classifier("$.columns.x")
+    lake.glue.update_crawler(Name="cr2-classifier", Classifiers=["$.columns.x"])
+    put(1)
+    assert {crawl["Status"] for crawl in lake.crawl(*AGAIN)} == {"SUCCEEDED"}
+    return {name: lake.tables(name) for name in AGAIN}
+
+
+def test_crawl_of_unchanged_data_changes_nothing_but_removes_foreign_parameters(lake, again):
+    assert lake.changes("cr2-same") == (1, 0, 0)
+    assert "mine" not in again["cr2-same"]["same"]["Parameters"]
+
+
+def test_new_folder_becomes_a_partition_whatever_the_policy(lake, again):
+    for name, table in (("cr2-more", "more"), ("cr2-log", "type")):
+        assert set(lake.partitions(name, table)) == {"1", "2", "3"}
+    assert lake.changes("cr2-more") == (1, 1, 0)
+
+
+def test_update_policy_says_whether_a_changed_schema_is_written(lake, again):
+    assert columns(again["cr2-default"]["type"]) == {"x": "double"}
+    types = {values: columns(p)["x"] for values, p in lake.partitions("cr2-default", "type").items()}
+    assert types == {"1": "int", "2": "double"}
+    assert columns(again["cr2-log"]["type"]) == {"x": "int"}
+
+
+def test_column_no_longer_found_is_removed_unless_new_columns_are_merged(again):
+    assert columns(again["cr2-default"]["column"]) == {"y": "int"}
+    assert columns(again["cr2-merge"]["column"]) == {"x": "int", "y": "int"}
+
+
+def test_delete_behaviour_deletes_deprecates_or_leaves_what_is_gone(lake, again):
+    assert set(lake.partitions("cr2-delete", "less")) == {"1"}
+    assert set(lake.partitions("cr2-default", "less")) == {"1", "2"}
+    assert set(again["cr2-delete"]) == {"less"} and lake.changes("cr2-delete") == (2, 1, 1)
+    assert "DEPRECATED_BY_CRAWLER" in again["cr2-default"]["gone"]["Parameters"]
+    assert "DEPRECATED_BY_CRAWLER" not in again["cr2-log"]["gone"]["Parameters"]
+
+
+def test_flat_table_becomes_partitioned_when_its_files_move_into_folders(lake, again):
+    assert keys(again["cr2-default"]["moved"]) == ["d"] and set(lake.partitions("cr2-default", "moved")) == {"1"}
+
+
+def test_new_folders_only_ignores_new_files_in_known_folders(lake, again):
+    assert columns(again["cr2-only-new"]["days"]) == {"x": "int"}
+    assert set(lake.partitions("cr2-only-new", "days")) == {"1", "2", "3"}
+
+
+def test_changed_classifier_does_not_reclassify_what_was_crawled(again):
+    assert columns(again["cr2-classifier"]["row"]) == {"columns": "struct<x:int>"}
+
+
+# One by one
+
+def test_crawler_goes_from_ready_over_running_and_stopping_to_ready(lake):
+    lake.put({"cr3-states/a": ORDER})
+    lake.crawler("cr3-states")
+    crawler = lake.state("cr3-states")
+    assert crawler["State"] == "READY" and "LastCrawl" not in crawler and crawler["CrawlElapsedTime"] == 0
+    refused(lake.glue.stop_crawler, "CrawlerNotRunningException", Name="cr3-states")
+    lake.glue.start_crawler(Name="cr3-states")
+    states = ["READY"]
+    while len(states) == 1 or states[-1] != "READY":
+        crawler = lake.state("cr3-states")
+        if crawler["State"] != states[-1]:
+            states.append(crawler["State"])
+            if crawler["State"] == "RUNNING":
+                refused(lake.glue.start_crawler, "CrawlerRunningException", Name="cr3-states")
+                refused(lake.glue.update_crawler, "CrawlerRunningException", Name="cr3-states", Description="x")
+                refused(lake.glue.delete_crawler, "CrawlerRunningException", Name="cr3-states")
+                time.sleep(0.1)
+                assert lake.state("cr3-states")["CrawlElapsedTime"] >= 100
+        assert len(states) < 5
+    assert states == ["READY", "RUNNING", "STOPPING", "READY"]
+    (crawl,) = lake.glue.list_crawls(CrawlerName="cr3-states")["Crawls"]
+    assert crawl["State"] == "COMPLETED" and crawl["CrawlId"] == crawler["LastCrawl"]["MessagePrefix"]
+
+
+def test_stopped_crawl_is_cancelled_and_the_next_one_succeeds(lake):
+    lake.put({"cr3-stop/a": ORDER})
+    lake.crawler("cr3-stop")
+    lake.glue.start_crawler(Name="cr3-stop")
+    lake.glue.stop_crawler(Name="cr3-stop")
+    refused(lake.glue.stop_crawler, "CrawlerStoppingException", Name="cr3-stop")
+    assert lake.ready("cr3-stop")["LastCrawl"]["Status"] == "CANCELLED"
+    assert [crawl["State"] for crawl in lake.glue.list_crawls(CrawlerName="cr3-stop")["Crawls"]] == ["STOPPED"]
+    assert lake.crawl("cr3-stop")[0]["Status"] == "SUCCEEDED" and "cr3_stop" in lake.tables("cr3-stop")
+
+
+def test_missing_permission_fails_the_crawl_by_name_and_the_next_one_succeeds(lake):
+    actions = {"cr4-list": "s3:ListBucket", "cr4-get": "s3:GetObject", "cr4-table": "glue:CreateTable",
+               "cr4-part": "glue:BatchCreatePartition"}
+    needed = ["s3:ListBucket", "s3:GetObject", "glue:GetDatabase", "glue:CreateDatabase", "glue:GetTables", "glue:CreateTable",
+              "glue:UpdateTable", "glue:GetPartitions", "glue:BatchCreatePartition"]
+    for name, missing in actions.items():
+        lake.put({f"{name}/d=1/a": ORDER})
+        lake.role(name, *(action for action in needed if action != missing))
+        lake.crawler(name, role=f"arn:aws:iam::{lake.account}:role/{name}")
+    for (name, missing), crawl in zip(actions.items(), lake.crawl(*actions)):
+        assert crawl["Status"] == "FAILED" and missing in crawl["ErrorMessage"], crawl
+        lake.role(name, *needed)
+    for name, crawl in zip(actions, lake.crawl(*actions)):
+        assert crawl["Status"] == "SUCCEEDED", crawl  # without a right on logs, which loses the log alone
+        assert set(lake.partitions(name, name.replace("-", "_"))) == {"1"}
+    assert lake.state("cr4-list")["Role"] == "cr4-list"
+
+
+def test_role_that_glue_may_not_assume_is_refused(lake):
+    trust = json.loads(json.dumps(TRUST).replace("glue.", "lambda."))
+    lake.iam.create_role(RoleName="cr5-lambda", AssumeRolePolicyDocument=json.dumps(trust))
+    targets = {"S3Targets": [{"Path": f"s3://{BUCKET}/x"}]}
+    for role in ("cr5-lambda", "cr5-missing"):
+        refused(lake.glue.create_crawler, "InvalidInputException", "unable to assume role", role, Name="cr5", Role=role,
+                DatabaseName="cr5", Targets=targets)
+    lake.iam.delete_role(RoleName="cr5-lambda")
+
+
+def test_trust_that_is_withdrawn_fails_the_crawl(lake):
+    lake.role("cr5-withdrawn", "s3:*")
+    lake.crawler("cr5-withdrawn", role="cr5-withdrawn")
+    lake.iam.update_assume_role_policy(RoleName="cr5-withdrawn", PolicyDocument=json.dumps(TRUST).replace("glue.", "lambda."))
+    (crawl,) = lake.crawl("cr5-withdrawn")
+    assert crawl["Status"] == "FAILED" and "sts:AssumeRole" in crawl["ErrorMessage"]
+
+
+def test_missing_bucket_fails_the_crawl_and_an_empty_prefix_makes_no_table(lake):
+    lake.crawler("cr5-no-bucket", S3Targets=[{"Path": "s3://crawler-no-such-bucket/x/"}])
+    lake.crawler("cr5-empty")
+    failed, empty = lake.crawl("cr5-no-bucket", "cr5-empty")
+    assert failed["Status"] == "FAILED" and "NoSuchBucket" in failed["ErrorMessage"]
+    assert empty["Status"] == "SUCCEEDED" and lake.tables("cr5-empty") == {}
+
+
+def test_crawler_is_created_shown_updated_listed_and_deleted(lake):
+    refused(lake.glue.get_crawler, "EntityNotFoundException", "cr6-crud", Name="cr6-crud")
+    lake.crawler("cr6-crud", Description="first", Tags={"team": "lake"})
+    refused(lake.crawler, "AlreadyExistsException", name="cr6-crud")
+    refused(lake.glue.update_crawler, "InvalidInputException", "no-such", Name="cr6-crud", Classifiers=["no-such"])
+    lake.glue.update_crawler(Name="cr6-crud", Description="second", TablePrefix="x_")
+    crawler = lake.state("cr6-crud")
+    assert (crawler["Description"], crawler["TablePrefix"], crawler["Version"]) == ("second", "x_", 2)
+    assert crawler["Targets"]["S3Targets"] == [{"Path": f"s3://{BUCKET}/cr6-crud/", "Exclusions": []}]
+    assert crawler["SchemaChangePolicy"] == {"UpdateBehavior": "UPDATE_IN_DATABASE", "DeleteBehavior": "DEPRECATE_IN_DATABASE"}
+    arn = f"arn:aws:glue:us-east-1:{lake.account}:crawler/cr6-crud"
+    assert lake.glue.get_tags(ResourceArn=arn)["Tags"] == {"team": "lake"}
+    assert lake.glue.list_crawlers(Tags={"team": "lake"})["CrawlerNames"] == ["cr6-crud"]
+    batch = lake.glue.batch_get_crawlers(CrawlerNames=["cr6-crud", "cr6-none"])
+    assert [c["Name"] for c in batch["Crawlers"]] == ["cr6-crud"] and batch["CrawlersNotFound"] == ["cr6-none"]
+    listed = [c["Name"] for page in lake.glue.get_paginator("get_crawlers").paginate(PaginationConfig={"PageSize": 2})
+              for c in page["Crawlers"]]
+    assert listed == sorted(set(listed)) and "cr6-crud" in listed
+    lake.glue.delete_crawler(Name="cr6-crud")
+    lake.crawlers.remove("cr6-crud")
+    assert lake.glue.get_tags(ResourceArn=arn)["Tags"] == {}
+    refused(lake.glue.delete_crawler, "EntityNotFoundException", Name="cr6-crud")
+
+
+def test_classifier_is_created_shown_updated_and_deleted(lake):
+    lake.glue.create_classifier(JsonClassifier={"Name": "cr6-json", "JsonPath": "$.a"})
+    refused(lake.glue.create_classifier, "AlreadyExistsException", JsonClassifier={"Name": "cr6-json", "JsonPath": "$"})
+    lake.glue.update_classifier(JsonClassifier={"Name": "cr6-json", "JsonPath": "$.b"})
+    shown = lake.glue.get_classifier(Name="cr6-json")["Classifier"]["JsonClassifier"]
+    assert (shown["JsonPath"], shown["Version"]) == ("$.b", 2)
+    assert "cr6-json" in [c["JsonClassifier"]["Name"] for c in lake.glue.get_classifiers()["Classifiers"]]
+    lake.glue.delete_classifier(Name="cr6-json")
+    refused(lake.glue.get_classifier, "EntityNotFoundException", "cr6-json", Name="cr6-json")
+
+
+@pytest.mark.parametrize("kind", [
+    {"GrokClassifier": {"Name": "g", "Classification": "x", "GrokPattern": "x"}}, {"CsvClassifier": {"Name": "c"}},
+    {"XMLClassifier": {"Name": "x", "Classification": "x"}}])
+def test_classifier_that_is_not_json_is_refused_by_name(lake, kind):
+    refused(lake.glue.create_classifier, "InvalidInputException", *kind, **kind)
+
+
+def test_schedule_of_a_crawler_is_refused(lake):
+    refused(lake.crawler, "InvalidInputException", "Schedule", name="cr6-schedule", Schedule="cron(0 12 * * ? *)")
+
+
+def test_interrupted_crawl_is_resumed_by_the_next_start(aws, lake, tmp_path):
+    """Two lives of a control plane over one folder, in this process."""
+    def life():
+        return Crawlers(Context(aws.endpoint, Clock(20), tmp_path))
+
+    caller, name = Caller(aws.account, aws.region), {"Name": "cr7-resumed"}
+    lake.put({"cr7-resumed/a": ORDER})
+    first = life()
+    first.create_crawler(caller, name | {"Role": "crawler-role", "DatabaseName": "cr7-resumed",
+                                         "Targets": {"S3Targets": [{"Path": f"s3://{BUCKET}/cr7-resumed"}]}})
+    first.start_crawler(caller, name)
+    first.stop()
+    assert first.get_crawler(caller, name)["Crawler"]["State"] == "RUNNING"
+    second = life()
+    second.start()
+    deadline = time.monotonic() + 20
+    while (crawler := second.get_crawler(caller, name)["Crawler"])["State"] != "READY":
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert crawler["LastCrawl"]["Status"] == "SUCCEEDED" and "cr7_resumed" in lake.tables("cr7-resumed")
+    lake.glue.delete_database(Name="cr7-resumed")
+
+
+def test_thousands_of_objects_are_crawled_in_seconds(lake):
+    names = [f"cr8-many/d={n % 150}/{n}" for n in range(1000)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda key: lake.put({key: ORDER}), names))
+    lake.crawler("cr8-many")
+    started = time.monotonic()
+    (crawl,) = lake.crawl("cr8-many")
+    assert crawl["Status"] == "SUCCEEDED" and time.monotonic() - started < 25
+    assert only_table(lake, "cr8-many")["Parameters"]["objectCount"] == "1000"
+    assert len(lake.partitions("cr8-many", "cr8_many")) == 150
