@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import csv
 import random
+import sys
 import threading
 import time
 from collections import Counter
@@ -246,5 +247,6 @@ def _frame(items: Iterable[dict]) -> pd.DataFrame:
 
 
 def _progress(what: str, unit: str, shown: bool, total: int | None = None) -> tqdm:
-    """One plain line on stderr, renewed once a second, so that a notebook run without a screen stays readable."""
-    return tqdm(desc=what, total=total, unit=unit, disable=not shown, mininterval=1, ncols=80, ascii=True)
+    """One plain line, renewed once a second. Not on stderr, which notebooks paint as if something were wrong."""
+    return tqdm(desc=what, total=total, unit=unit, disable=not shown, mininterval=1, ncols=80, ascii=True,
+                file=sys.stdout)

@@ -160,8 +160,8 @@ def test_rate_is_what_the_source_aims_at(table):
     assert time.monotonic() - started >= 0.5  # the last of 21 is due after 20/40 s
 
 
-def test_progress_is_plain_text_on_stderr(table, capsys):
+def test_progress_is_plain_text_on_stdout(table, capsys):
     OrderSource(table, plan(1, 5, PRODUCTS)).publish()
     shown = capsys.readouterr()
-    assert shown.out == ""
-    assert "orders: 100%" in shown.err and "5/5" in shown.err
+    assert shown.err == ""
+    assert "orders: 100%" in shown.out and "5/5" in shown.out

@@ -22,10 +22,11 @@ import sys
 import threading
 import time
 from pathlib import Path
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from . import settings
 from .roles import SERVICE_HEADER, SOURCE_HEADER
+from .streams import StreamRecords
 
 _log = logging.getLogger("localaws")
 
@@ -144,7 +145,7 @@ class Forwarded:
             return await self._original.handle_request(method, path, headers, body, query_params)
         from ministack.core.responses import get_account_id, get_region
 
-        target = f"{path}?{urlencode(query_params, doseq=True)}" if query_params else path
+        target = quote(path, safe="/:") + (f"?{urlencode(query_params, doseq=True)}" if query_params else "")
         passed = {key: headers[key] for key in ("x-amz-target", "content-type") if key in headers}
         passed |= {"x-localaws-account": get_account_id(), "x-localaws-region": get_region()}
         status, answer = await asyncio.to_thread(self._joints.ask, self.name, method, target, passed, body)
@@ -246,6 +247,7 @@ def install(joints: Joints) -> None:
         ministack._loaded_modules[name] = Replaced(name, joints)
     ministack._loaded_modules["glue"] = Forwarded("glue", joints, glue, CRAWLER_OPERATIONS)
     ministack._loaded_modules["sts"] = ServiceTrust(sts, iam_evaluator)
+    ministack._loaded_modules["dynamodb_streams"] = StreamRecords(dynamodb_streams)
     name_resources(iam_actions, dynamodb_streams, kinesis)
     # MiniStack's Kinesis hands every record to MiniStack's Firehose too; ours reads the stream, as AWS's does.
     firehose.ingest_from_kinesis_source = lambda *_: None

@@ -1,6 +1,7 @@
 """Who may do what in the local AWS: services assume roles by their trust policies, and requests name the resource they are about."""
 
 import json
+import re
 from pathlib import Path
 
 import boto3
@@ -117,3 +118,21 @@ def test_policies_that_name_a_stream_or_a_database_fit_the_requests_about_them(a
         dynamodb.delete_table(TableName="gateway-table")
         kinesis.delete_stream(StreamName="gateway-stream")
         glue.delete_database(Name="gateway_database")
+
+
+def test_a_streams_records_have_event_ids_and_sizes_as_aws_gives_them(aws):
+    """32 hexadecimal digits; bytes of keys and images, names and values [C, AWS_FACTS.md part 1]."""
+    dynamodb, streams = aws.client("dynamodb"), aws.client("dynamodbstreams")
+    stream = dynamodb.create_table(
+        TableName="gateway-sizes", BillingMode="PAY_PER_REQUEST", KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"})["TableDescription"]["LatestStreamArn"]
+    try:
+        dynamodb.put_item(TableName="gateway-sizes", Item={"id": {"S": "abc"}, "flag": {"BOOL": True}, "blob": {"B": b"1234"}})
+        shard = streams.describe_stream(StreamArn=stream)["StreamDescription"]["Shards"][0]["ShardId"]
+        iterator = streams.get_shard_iterator(StreamArn=stream, ShardId=shard, ShardIteratorType="TRIM_HORIZON")["ShardIterator"]
+        [record] = streams.get_records(ShardIterator=iterator)["Records"]
+        assert re.fullmatch("[0-9a-f]{32}", record["eventID"])
+        assert record["dynamodb"]["SizeBytes"] == (2 + 3) + (2 + 3) + (4 + 1) + (4 + 4)
+    finally:
+        dynamodb.delete_table(TableName="gateway-sizes")

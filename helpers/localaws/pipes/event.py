@@ -1,6 +1,5 @@
 """The event a pipe makes of one record of a DynamoDB stream, and the paths that select a value in it."""
 
-import base64
 import json
 import re
 
@@ -14,15 +13,11 @@ _STEP = re.compile(r"\.([\w/-]+)|\[(\d+)\]|\['([^']+)'\]")
 def event_of(record: dict, stream_arn: str) -> dict:
     """The event of `record` (as it is on the wire of GetRecords) from the stream `stream_arn`.
 
-    `eventSourceARN` is added by the poller; the time is a number of whole seconds [C, AWS_FACTS.md part 1]. MiniStack
-    leaves SizeBytes at 0 and puts hyphens into eventID; both are set right here.
+    `eventSourceARN` is added by the poller; the time is a number of whole seconds [C, AWS_FACTS.md part 1].
     """
     event = {name: record[name] for name in _MEMBERS if name in record}
     change = event["dynamodb"] = {name: record["dynamodb"][name] for name in _CHANGE_MEMBERS if name in record["dynamodb"]}
     change["ApproximateCreationDateTime"] = int(change["ApproximateCreationDateTime"])
-    change["SizeBytes"] = change.get("SizeBytes") or sum(map(_size, (
-        change[image] for image in ("Keys", "NewImage", "OldImage") if image in change)))
-    event["eventID"] = event["eventID"].replace("-", "")
     event["eventSourceARN"] = stream_arn
     return event
 
@@ -30,26 +25,6 @@ def event_of(record: dict, stream_arn: str) -> dict:
 def body_of(event: dict) -> bytes:
     """The Kinesis record's data: the event object itself, no array, no newline after it."""
     return json.dumps(event, separators=(",", ":"), ensure_ascii=False).encode()
-
-
-def _size(item: dict[str, dict]) -> int:
-    """Bytes of an item: attribute names and values [C for S, B and BOOL, by analogy for the rest]."""
-    return sum(len(name.encode()) + _value_size(value) for name, value in item.items())
-
-
-def _value_size(value: dict) -> int:
-    (kind, content), = value.items()
-    if kind in ("S", "N"):
-        return len(content.encode())
-    if kind == "B":
-        return len(base64.b64decode(content))
-    if kind == "M":
-        return _size(content)
-    if kind == "L":
-        return sum(map(_value_size, content))
-    if kind in ("SS", "NS", "BS"):
-        return sum(_value_size({kind[0]: member}) for member in content)
-    return 1  # BOOL, NULL
 
 
 def parse_path(path: str) -> list[str | int]:

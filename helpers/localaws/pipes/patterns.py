@@ -39,19 +39,22 @@ def _check(pattern) -> None:
             _check(wanted)
         elif isinstance(wanted, list) and wanted:
             for rule in wanted:
-                if isinstance(rule, list) or isinstance(rule, dict) and not (len(rule) == 1 and _known(*next(iter(rule.items())))):
+                if isinstance(rule, list) or isinstance(rule, dict) and not _known(rule):
                     raise ValueError(f"Event pattern: {json.dumps(rule)} under {name!r} is not a rule that is supported")
         else:
             raise ValueError(f"Event pattern: {name!r} must be an object or a non-empty array")
 
 
-def _known(kind: str, value) -> bool:
+def _known(rule: dict) -> bool:
+    if len(rule) != 1:
+        return False
+    (kind, value), = rule.items()
     if kind in ("prefix", "suffix", "equals-ignore-case", "wildcard"):
         return isinstance(value, str)
     if kind == "exists":
         return isinstance(value, bool)
     if kind == "anything-but":
-        return not isinstance(value, dict) or len(value) == 1 and set(value) <= {"prefix", "suffix"} and _known(*next(iter(value.items())))
+        return not isinstance(value, dict) or set(value) <= {"prefix", "suffix"} and _known(value)
     if kind == "numeric":
         return isinstance(value, list) and len(value) in (2, 4) and all(
             sign in _COMPARE and isinstance(number, (int, float)) for sign, number in zip(value[::2], value[1::2]))

@@ -214,7 +214,8 @@ class PipeWorker(Worker):
             if not self._filters or any(pattern.matches(event) for pattern in self._filters):
                 if not shard.waiting:
                     shard.opened = now()
-                shard.waiting.append(Entry(shard.read, event["dynamodb"]["ApproximateCreationDateTime"], event, body_of(event)))
+                created = event["dynamodb"]["ApproximateCreationDateTime"]
+                shard.waiting.append(Entry(shard.read, created, event, body_of(event)))
         if records and not shard.waiting:  # all filtered out: done with
             shard.delivered = shard.read
             self._save()
@@ -230,8 +231,8 @@ class PipeWorker(Worker):
             page = source.get_records(ShardIterator=shard.iterator, Limit=PAGE)
         except ClientError as error:
             if error_code(error) == "TrimmedDataAccessException":
-                self._context.log(self.arn, f"records after {shard.read} are gone (older than 24 hours, or the local AWS was stopped "
-                                            "before they were read): going on with the oldest there is")
+                self._context.log(self.arn, f"the last record read, {shard.read}, is no longer in the stream (24 hours have passed, or the "
+                                            "local AWS was stopped): going on with the oldest record there is")
                 shard.read = None
             elif error_code(error) != "ExpiredIteratorException":
                 raise

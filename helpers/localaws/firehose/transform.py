@@ -1,0 +1,163 @@
+"""The Lambda step of a delivery stream: one synchronous call a batch, and what becomes of each record.
+
+Every row is one of AWS_FACTS.md part 4's table "Lambda outcome". No record is ever passed on untransformed.
+"""
+
+import base64
+import json
+import time
+import uuid
+from collections import Counter
+from dataclasses import dataclass
+
+from ..polling import DENIED, HOP_ERRORS, error_code, sentence
+from ..roles import Role
+
+REQUEST_BYTES = 6 * 1024 * 1024  # a synchronous call's request, and its answer [C]
+RECORD_OVERHEAD = 480            # bytes of a record in the request beside its data: ids, times and key of the longest kind
+
+# Texts of CloudWatch's table of Lambda errors in the Firehose guide; from memory [L], but for FunctionError, captured [C].
+_MESSAGES = {
+    "Lambda.ProcessingFailedStatus": "ProcessingFailed status set for record",
+    "Lambda.MissingRecordId": "One or more record IDs were not returned. Ensure that the Lambda function returns all "
+                              "received record IDs.",
+    "Lambda.DuplicatedRecordId": "Multiple records were returned with the same record ID. Ensure that the Lambda function "
+                                 "returns unique record IDs for each record.",
+    "Lambda.InvalidReturnFormat": "The data field cannot be null when the SourceType is DirectPut or KinesisStreamAsSource "
+                                  "and processing result is Ok.",
+    "Lambda.FunctionError": "The Lambda function was successfully invoked but it returned an error result.",
+    "Lambda.FunctionTimedOut": "The Lambda function timed out. Increase the Timeout setting in the Lambda function.",
+    "Lambda.InvokeAccessDenied": "Access was denied. Ensure that the access policy allows access to the Lambda function.",
+    "Lambda.AssumeRoleAccessDenied": "Access was denied. Ensure that the trust policy for the provided IAM role allows "
+                                     "Firehose to assume the role.",
+    "Lambda.ResourceNotFound": "The specified Lambda function does not exist. Use a different function that does exist.",
+    "Lambda.InvokeLimitExceeded": "The Lambda concurrent execution limit is exceeded. Increase the concurrent execution limit.",
+    "Lambda.InternalServerError": "The Lambda service could not be reached or failed.",
+}
+
+
+@dataclass(slots=True)
+class Source:
+    """A record of the Kinesis stream as GetRecords has it on the wire: `data` is base64, `arrival` milliseconds."""
+
+    shard: str
+    sequence: str
+    key: str
+    arrival: int
+    data: str
+
+    @property
+    def size(self) -> int:
+        return len(self.data) * 3 // 4
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a record, or a whole batch, was not transformed."""
+
+    code: str
+    attempts: int
+    message: str = ""
+
+    def line(self, record: Source, lambda_arn: str) -> bytes:
+        """The error object of `record`, in the order and with the `lambdaARN` of the captures of 2025-26 [C]."""
+        return json.dumps({
+            "rawData": record.data, "errorCode": self.code, "errorMessage": self.message or _MESSAGES[self.code],
+            "attemptsMade": self.attempts, "arrivalTimestamp": record.arrival,
+            "attemptEndingTimestamp": int(time.time() * 1000),
+            "lambdaARN": lambda_arn if lambda_arn.count(":") > 6 else f"{lambda_arn}:$LATEST",
+        }, separators=(",", ":")).encode() + b"\n"
+
+
+class InvocationFailed(Exception):
+    """A call did not succeed; `reason` is a sentence when somebody must act, as for a missing permission."""
+
+    def __init__(self, code: str, reason: str | None = None):
+        super().__init__(code)
+        self.code, self.reason = code, reason
+
+
+def request_of(records: list[Source], *, stream_arn: str, delivery_stream_arn: str) -> bytes:
+    """The event the function gets, as captured [C]; `recordId` is to be taken as opaque."""
+    return json.dumps({
+        "invocationId": str(uuid.uuid4()), "sourceKinesisStreamArn": stream_arn, "deliveryStreamArn": delivery_stream_arn,
+        "region": delivery_stream_arn.split(":")[3],
+        "records": [{
+            "recordId": _record_id(record), "approximateArrivalTimestamp": record.arrival, "data": record.data,
+            "kinesisRecordMetadata": {
+                "sequenceNumber": record.sequence, "subsequenceNumber": 0, "partitionKey": record.key,
+                "shardId": record.shard, "approximateArrivalTimestamp": record.arrival}} for record in records],
+    }, separators=(",", ":")).encode()
+
+
+def _record_id(record: Source) -> str:
+    return f"{record.sequence}000000"
+
+
+def invoke(role: Role, lambda_arn: str, request: bytes) -> bytes:
+    """One synchronous call; the function's answer, or InvocationFailed."""
+    try:
+        # A call is never repeated below the count of attempts: a slow function must not be started twice.
+        answer = role.client("lambda", retries={"total_max_attempts": 1}).invoke(FunctionName=lambda_arn, InvocationType="RequestResponse", Payload=request)
+        payload = answer["Payload"].read()
+    except HOP_ERRORS as error:
+        code = error_code(error)
+        if code in DENIED:
+            role.forget()
+            named = "AssumeRole" if error.operation_name == "AssumeRole" else "Invoke"
+            raise InvocationFailed(f"Lambda.{named}AccessDenied", sentence(error, "lambda:InvokeFunction")) from None
+        if code == "ResourceNotFoundException":
+            raise InvocationFailed("Lambda.ResourceNotFound", sentence(error, "lambda:InvokeFunction")) from None
+        if code == "TooManyRequestsException":
+            raise InvocationFailed("Lambda.InvokeLimitExceeded") from None
+        raise InvocationFailed("Lambda.InternalServerError", sentence(error, "lambda:InvokeFunction")) from None
+    if "FunctionError" in answer:
+        timed_out = b"Task timed out" in payload
+        raise InvocationFailed("Lambda.FunctionTimedOut" if timed_out else "Lambda.FunctionError")
+    if len(payload) > REQUEST_BYTES:  # Lambda itself answers so: a function error, Function.ResponseSizeTooLarge
+        raise InvocationFailed("Lambda.FunctionError")
+    return payload
+
+
+def outcomes(records: list[Source], payload: bytes) -> tuple[list[tuple[Source, bytes]], list[tuple[Source, Failure]]]:
+    """What the function's answer says of each record: those to deliver with their new data, in order, and those that failed.
+
+    An answer without usable `records` returns no id at all, so every record is missing. A record fails alone: its
+    neighbours are delivered. An unknown `result`, or data that is not base64, fails the record; with which code AWS
+    does so is unknown [U], here Lambda.InvalidReturnFormat.
+    """
+    answers, times = _answers(payload)
+    delivered: list[tuple[Source, bytes]] = []
+    failed: list[tuple[Source, Failure]] = []
+    for record in records:
+        record_id = _record_id(record)
+        answer = answers.get(record_id)
+        if answer is None:
+            failed.append((record, Failure("Lambda.MissingRecordId", 1)))
+        elif times[record_id] > 1:
+            failed.append((record, Failure("Lambda.DuplicatedRecordId", 1)))
+        elif answer.get("result") == "Ok":
+            data = answer.get("data")
+            try:
+                delivered.append((record, base64.b64decode(data, validate=True)))
+            except (TypeError, ValueError):
+                text = "" if data is None else "The data field is not base64 text."
+                failed.append((record, Failure("Lambda.InvalidReturnFormat", 1, text)))
+        elif answer.get("result") == "ProcessingFailed":
+            failed.append((record, Failure("Lambda.ProcessingFailedStatus", 1)))
+        elif answer.get("result") != "Dropped":
+            failed.append((record, Failure("Lambda.InvalidReturnFormat", 1, f"The result {answer.get('result')!r} is not one "
+                                           "of Ok, Dropped and ProcessingFailed.")))
+    return delivered, failed
+
+
+def _answers(payload: bytes) -> tuple[dict[str, dict], Counter]:
+    """The answered entries by record id, and how often each id came."""
+    try:
+        document = json.loads(payload)
+    except ValueError:
+        document = None
+    entries = document.get("records") if isinstance(document, dict) else None
+    entries = [entry for entry in entries if isinstance(entry, dict) and isinstance(entry.get("recordId"), str)
+               ] if isinstance(entries, list) else []
+    return {entry["recordId"]: entry for entry in entries}, Counter(entry["recordId"] for entry in entries)

@@ -1,0 +1,350 @@
+"""The two threads of one delivery stream: one reads the shards of its Kinesis stream, one transforms and delivers.
+
+Between them is a queue of bounded length, so that a slow function slows the reading of its own stream and nothing else.
+"""
+
+import base64
+import datetime
+import gzip
+import queue
+import uuid
+from collections import deque
+from dataclasses import dataclass, field
+
+from botocore.exceptions import ClientError
+
+from ..polling import DENIED, HOP_ERRORS, Worker, backoff, error_code, halt_all, now, sentence, wire_records
+from ..service import Context
+from .prefix import data_prefix, error_prefix
+from .transform import RECORD_OVERHEAD, REQUEST_BYTES, Failure, InvocationFailed, Source, invoke, outcomes, request_of
+
+POLL_SECONDS = 1.0        # AWS reads a shard once a second [C, AWS_FACTS.md part 4]: scaled, but no more often than
+SHORTEST_POLL = 0.5       # this, in real seconds
+PAGE = 10_000             # the most that GetRecords of Kinesis answers
+FULL_PAGE = 1_000         # a page of this many or more says that there is much to catch up with: read on at once
+SHARDS_SECONDS = 5.0      # real seconds between two looks for new shards
+QUEUED_PAGES = 4          # pages read ahead of the delivery
+MEBIBYTE = 1024 * 1024
+PROCESSING_FAILED = "processing-failed"
+EXTENSIONS = {"UNCOMPRESSED": "", "GZIP": ".gz"}
+
+
+@dataclass
+class Settings:
+    """What a worker needs of a stored delivery stream."""
+
+    arn: str
+    name: str
+    version: str
+    started: float
+    source_arn: str
+    source_role: str
+    destination: dict
+    processor: dict | None
+
+    @classmethod
+    def of(cls, stream: dict) -> "Settings":
+        destination = stream["Destination"]
+        processing = destination.get("ProcessingConfiguration", {})
+        processors = processing.get("Processors", []) if processing.get("Enabled") else []
+        parameters = {p["ParameterName"]: p["ParameterValue"] for p in processors[0]["Parameters"]} if processors else None
+        return cls(arn=stream["Arn"], name=stream["Name"], version=stream["VersionId"], started=stream["Started"],
+                   source_arn=stream["Source"]["KinesisStreamARN"], source_role=stream["Source"]["RoleARN"],
+                   destination=destination, processor=parameters)
+
+
+class Delivery:
+    """The worker of one delivery stream: a `Reader` and a `Deliverer`, started and halted together.
+
+    Checkpoints are the sequence number per shard up to which everything is in S3 (or dropped); they move after the write,
+    so that a restart reads again what was only buffered: delivery is at least once.
+    """
+
+    def __init__(self, context: Context, stream: dict, streams, checkpoints):
+        settings = Settings.of(stream)
+        self.arn, self._context, self._streams = settings.arn, context, streams
+        self._troubles: dict[str, str | None] = {}
+        pages: queue.Queue = queue.Queue(QUEUED_PAGES)
+        self._reader = Reader(context, settings, self, pages, checkpoints.get(self.arn, {}))
+        self._deliverer = Deliverer(context, settings, self, pages, checkpoints)
+
+    def prepare(self) -> None:
+        """Find the stream and its shards as the role; raises what AWS answers."""
+        self._reader.look_for_shards()
+        self._reader.take_iterators()
+
+    def start(self) -> None:
+        self._reader.start()
+        self._deliverer.start()
+
+    def ask_to_halt(self) -> None:
+        self._reader.ask_to_halt()
+        self._deliverer.ask_to_halt()
+
+    def halt(self, timeout: float = 5.0) -> None:
+        """Stop both, within `timeout` real seconds."""
+        halt_all([self._reader, self._deliverer], timeout)
+
+    def say(self, part: str, trouble: str | None) -> None:
+        """Show what stops `part` of the work (None: nothing) in the stream's FailureDescription, and once in the log."""
+        with self._streams.lock:
+            if self._troubles.get(part) == trouble:
+                return
+            self._troubles[part] = trouble
+            if self.arn in self._streams:
+                self._streams.update_item(self.arn, Trouble=next(filter(None, self._troubles.values()), None))
+        self._context.log(self.arn, trouble or f"goes on: {part} works again")
+
+
+class Reader(Worker):
+    """Reads every shard, from where the checkpoint is or from when the delivery stream was created."""
+
+    def __init__(self, context: Context, settings: Settings, delivery: Delivery, pages: queue.Queue, checkpoint: dict[str, str]):
+        super().__init__(f"reading for {settings.name}", context.clock)
+        self._settings, self._delivery, self._pages = settings, delivery, pages
+        self._role = context.role(settings.source_role, service="firehose.amazonaws.com", source_arn=settings.arn)
+        self._poll = max(SHORTEST_POLL, context.clock.real(POLL_SECONDS))
+        self._read: dict[str, str] = dict(checkpoint)    # sequence number of the last record read, per shard
+        self._iterators: dict[str, str | None] = {}      # None: to be taken anew
+        self._finished: set[str] = set()                 # shards that were closed and are read
+        self._parents: dict[str, str | None] = {}
+        self._shards_seen_at = float("-inf")
+
+    def step(self) -> float:
+        if now() - self._shards_seen_at > SHARDS_SECONDS:
+            self.look_for_shards()
+        many = False
+        for shard in [s for s in self._parents if s not in self._finished]:
+            parent = self._parents[shard]
+            if parent not in self._parents or parent in self._finished:
+                many |= self._read_page(shard) >= FULL_PAGE
+        self._delivery.say("reading", None)
+        return 0.0 if many else self._poll
+
+    def failed(self, error: Exception) -> None:
+        if error_code(error) in DENIED:
+            self._role.forget()
+        operation = getattr(error, "operation_name", "")
+        self._delivery.say("reading", sentence(error, f"kinesis:{operation}" if operation else ""))
+
+    def look_for_shards(self) -> None:
+        kinesis, request = self._kinesis(), {"StreamARN": self._settings.source_arn}
+        shards: dict[str, str | None] = {}
+        while True:
+            description = kinesis.describe_stream(**request)["StreamDescription"]
+            for shard in description["Shards"]:
+                shards[shard["ShardId"]] = shard.get("ParentShardId")
+            if not description["HasMoreShards"]:
+                break
+            request["ExclusiveStartShardId"] = description["Shards"][-1]["ShardId"]
+        self._parents, self._shards_seen_at = shards, now()
+
+    def take_iterators(self) -> None:
+        for shard in self._parents:
+            self._iterators[shard] = self._iterator(shard)
+
+    def _kinesis(self):
+        return wire_records(self._role.client("kinesis"))
+
+    def _iterator(self, shard: str) -> str:
+        """Behind what was read; else at the moment of creation, which is what LATEST meant then and still means after a restart."""
+        start = {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "StartingSequenceNumber": self._read[shard]} if (
+            shard in self._read) else {"ShardIteratorType": "AT_TIMESTAMP", "Timestamp": self._settings.started}
+        return self._kinesis().get_shard_iterator(StreamARN=self._settings.source_arn, ShardId=shard, **start)["ShardIterator"]
+
+    def _read_page(self, shard: str) -> int:
+        """Read one page and hand it on; how many records it held."""
+        try:
+            iterator = self._iterators.get(shard) or self._iterator(shard)
+            page = self._kinesis().get_records(ShardIterator=iterator, Limit=PAGE)
+        except ClientError as error:
+            if error_code(error) == "ExpiredIteratorException":
+                self._iterators[shard] = None
+                return 0
+            if error_code(error) == "ResourceNotFoundException":
+                self._shards_seen_at = float("-inf")  # merged or split away: the next round looks, and says if all is gone
+            raise
+        if page["Records"]:
+            records = [Source(shard, r["SequenceNumber"], r["PartitionKey"], round(r["ApproximateArrivalTimestamp"] * 1000),
+                              r["Data"]) for r in page["Records"]]
+            if not self._hand_on(records):
+                return 0
+            self._read[shard] = records[-1].sequence
+        self._iterators[shard] = page.get("NextShardIterator")
+        if self._iterators[shard] is None:
+            self._finished.add(shard)
+        return len(page["Records"])
+
+    def _hand_on(self, records: list[Source]) -> bool:
+        while not self.halted.is_set():
+            try:
+                self._pages.put(records, timeout=0.2)
+                return True
+            except queue.Full:
+                continue
+        return False
+
+
+@dataclass
+class Output:
+    """What one S3 object will hold. `oldest` is the arrival of its oldest record, in milliseconds."""
+
+    parts: list[bytes] = field(default_factory=list)
+    oldest: int | None = None
+    key: str | None = None  # settled with the first attempt, so that a write that is tried again makes no second object
+
+    def add(self, record: Source, part: bytes) -> None:
+        self.parts.append(part)
+        if self.oldest is None or record.arrival < self.oldest:
+            self.oldest = record.arrival
+
+    @property
+    def arrival(self) -> datetime.datetime:
+        return datetime.datetime.fromtimestamp(self.oldest / 1000, datetime.UTC)
+
+
+class Deliverer(Worker):
+    """Holds the two buffers: the function's, then S3's. Each closes by size or by interval, on the scaled clock.
+
+    Nothing leaves a buffer before the next step has it, so a round that fails is simply made again: S3 writes are tried
+    for ever, as AWS does until the stream's retention ends [C]; a batch that the function failed goes to the error output.
+    """
+
+    def __init__(self, context: Context, settings: Settings, delivery: Delivery, pages: queue.Queue, checkpoints):
+        super().__init__(f"delivering for {settings.name}", context.clock)
+        self._settings, self._delivery, self._pages, self._checkpoints = settings, delivery, pages, checkpoints
+        destination, real = settings.destination, context.clock.real
+        self._role = context.role(destination["RoleARN"], service="firehose.amazonaws.com", source_arn=settings.arn)
+        self._bucket = destination["BucketARN"].removeprefix("arn:aws:s3:::")
+        hints = destination["BufferingHints"]
+        self._s3_bytes, self._s3_seconds = hints["SizeInMBs"] * MEBIBYTE, real(hints["IntervalInSeconds"])
+        if processor := settings.processor:
+            self._lambda_bytes = float(processor["BufferSizeInMBs"]) * MEBIBYTE
+            self._lambda_seconds = real(float(processor["BufferIntervalInSeconds"]))
+            self._lambda_role = context.role(processor["RoleArn"], service="firehose.amazonaws.com", source_arn=settings.arn)
+        self._incoming: deque[Source] = deque()
+        self._batch: list[Source] = []  # the function's buffer
+        self._batch_bytes = self._request_bytes = 0
+        self._batch_opened = 0.0
+        self._data, self._errors = Output(), Output()  # S3's buffer
+        self._output_bytes = 0
+        self._output_opened: float | None = None
+        self._positions: dict[str, str] = {}  # where the checkpoints will be once it is written
+
+    # -- one round ---------------------------------------------------------------------------------------------------
+
+    def step(self) -> float:
+        if self._output_due():
+            self._flush()
+        if not self._incoming:
+            try:
+                self._incoming.extend(self._pages.get(timeout=self._time_left()))
+            except queue.Empty:
+                pass
+        if self._settings.processor:
+            self._fill_batch()
+        elif self._incoming:
+            records = list(self._incoming)
+            self._take(records, [(record, base64.b64decode(record.data)) for record in records], [])
+            self._incoming.clear()
+        return 0.0
+
+    def failed(self, error: Exception) -> None:
+        if error_code(error) in DENIED:
+            self._role.forget()
+        self._delivery.say("delivering", sentence(error, "s3:PutObject" if isinstance(error, HOP_ERRORS) else ""))
+
+    def _time_left(self) -> float:
+        """Real seconds until a buffer closes by its interval; half a second at most, to notice a halt."""
+        ends = [now() + 0.5]
+        if self._batch:
+            ends.append(self._batch_opened + self._lambda_seconds)
+        if self._output_opened is not None:
+            ends.append(self._output_opened + self._s3_seconds)
+        return max(0.001, min(ends) - now())
+
+    # -- the function's buffer ---------------------------------------------------------------------------------------
+
+    def _fill_batch(self) -> None:
+        while self._incoming and not self.halted.is_set() and not self._output_due():
+            record = self._incoming[0]
+            in_request = len(record.data) + RECORD_OVERHEAD
+            if self._batch and (self._batch_bytes >= self._lambda_bytes or self._request_bytes + in_request > REQUEST_BYTES):
+                self._transform()
+                continue
+            if not self._batch:
+                self._batch_opened = now()
+            self._batch.append(self._incoming.popleft())
+            self._batch_bytes += record.size
+            self._request_bytes += in_request
+        full = self._batch_bytes >= self._lambda_bytes
+        if self._batch and (full or now() - self._batch_opened >= self._lambda_seconds):
+            self._transform()
+
+    def _transform(self) -> None:
+        """One call for the batch, made again NumberOfRetries times while it fails; then every record of it has failed.
+
+        AWS skips such a batch and goes on [C]; its records are in the error output, none is passed on untransformed.
+        """
+        processor, batch = self._settings.processor, self._batch
+        request = request_of(batch, stream_arn=self._settings.source_arn, delivery_stream_arn=self._settings.arn)
+        attempts = 1 + int(processor["NumberOfRetries"])
+        for attempt in range(1, attempts + 1):
+            try:
+                delivered, failed = outcomes(batch, invoke(self._lambda_role, processor["LambdaArn"], request))
+                self._delivery.say("transforming", None)
+                break
+            except InvocationFailed as error:
+                if error.reason:
+                    self._delivery.say("transforming", error.reason)
+                delivered, failed = [], [(record, Failure(error.code, attempt)) for record in batch]
+            if attempt < attempts and self.halted.wait(backoff(self.clock, attempt)):
+                return  # halted: the batch is read again by the next worker
+        self._take(batch, delivered, failed)
+        self._batch, self._batch_bytes, self._request_bytes = [], 0, 0
+
+    # -- S3's buffer -------------------------------------------------------------------------------------------------
+
+    def _take(self, records: list[Source], delivered: list[tuple[Source, bytes]], failed: list[tuple[Source, Failure]]) -> None:
+        """Into S3's buffer: what became of `records`."""
+        for record, data in delivered:
+            self._data.add(record, data)
+            self._output_bytes += len(data)
+        for record, failure in failed:
+            self._errors.add(record, failure.line(record, self._settings.processor["LambdaArn"]))
+        if self._output_opened is None:
+            self._output_opened = now()
+        for record in records:
+            self._positions[record.shard] = record.sequence
+
+    def _output_due(self) -> bool:
+        return self._output_opened is not None and (
+            self._output_bytes >= self._s3_bytes or now() - self._output_opened >= self._s3_seconds)
+
+    def _flush(self) -> None:
+        """Write the objects, then move the checkpoints. Whatever fails leaves the rest for the next attempt."""
+        destination = self._settings.destination
+        prefix = destination.get("Prefix")
+        if self._data.parts:
+            compressed = destination["CompressionFormat"] == "GZIP"
+            body = b"".join(self._data.parts)
+            key = self._data.key = self._data.key or (
+                data_prefix(prefix, self._data.arrival) + self._object_name(self._data.arrival)
+                + (destination.get("FileExtension") or EXTENSIONS[destination["CompressionFormat"]]))
+            self._write(key, gzip.compress(body) if compressed else body)
+            self._data = Output()
+        if self._errors.parts:
+            key = self._errors.key = self._errors.key or (
+                error_prefix(prefix, destination.get("ErrorOutputPrefix"), PROCESSING_FAILED, self._errors.arrival)
+                + self._object_name(self._errors.arrival))
+            self._write(key, b"".join(self._errors.parts))
+            self._errors = Output()
+        self._checkpoints[self._settings.arn] = {**self._checkpoints.get(self._settings.arn, {}), **self._positions}
+        self._output_bytes, self._output_opened, self._positions = 0, None, {}
+        self._delivery.say("delivering", None)
+
+    def _object_name(self, arrival: datetime.datetime) -> str:
+        return f"{self._settings.name}-{self._settings.version}-{arrival:%Y-%m-%d-%H-%M-%S}-{uuid.uuid4()}"
+
+    def _write(self, key: str, body: bytes) -> None:
+        self._role.client("s3").put_object(Bucket=self._bucket, Key=key, Body=body)
