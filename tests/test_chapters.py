@@ -1,0 +1,107 @@
+"""Running chapters: which are missing, a learner's copies, what a run says at its end, and the commands around it."""
+
+import subprocess
+import sys
+
+import nbformat
+import pytest
+
+from helpers import chapters
+from helpers.chapters import CHAPTERS, Chapter, ChapterFailed, Result
+from helpers.checks import MARK
+from helpers.settings import Settings
+
+
+def notebook(*sources, outputs=(), tags=()):
+    cells = [nbformat.v4.new_code_cell(source) for source in sources]
+    cells[0].metadata["tags"] = list(tags)
+    cells[-1].outputs = [nbformat.v4.new_output("stream", name="stdout", text=text) for text in outputs]
+    return nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}})
+
+
+def command(*words):
+    done = subprocess.run([sys.executable, "-m", "helpers", *words], capture_output=True, text=True, timeout=120)
+    return done.returncode, done.stdout + done.stderr
+
+
+class Connected:
+    """Enough of a connection for the chapters' own questions."""
+
+    def __init__(self, aws, settings):
+        self.client, self.settings = aws.client, settings
+
+
+def test_on_a_fresh_aws_all_earlier_chapters_that_build_something_are_missing(aws):
+    connected = Connected(aws, Settings(prefix="chapters-none"))
+    assert [chapter.number for chapter in chapters.missing(connected, "05")] == ["01", "02", "03", "04"]
+    assert chapters.missing(connected, "01") == []
+
+
+def test_what_is_there_is_not_missing_and_what_follows_a_gap_is(aws):
+    settings = Settings(prefix="chapters-some")
+    dynamodb = aws.client("dynamodb")
+    dynamodb.create_table(TableName=settings.table, BillingMode="PAY_PER_REQUEST", KeySchema=[{"AttributeName": "orderid", "KeyType": "HASH"}],
+                          AttributeDefinitions=[{"AttributeName": "orderid", "AttributeType": "S"}])
+    aws.client("kinesis").create_stream(StreamName=settings.stream, ShardCount=1)
+    try:
+        missing = chapters.missing(Connected(aws, settings), "05")
+        assert [chapter.number for chapter in missing] == ["02", "03", "04"], "03 comes after a gap, so it runs again"
+    finally:
+        dynamodb.delete_table(TableName=settings.table)
+        aws.client("kinesis").delete_stream(StreamName=settings.stream)
+
+
+def test_learners_get_copies_without_outputs_with_their_settings_and_keep_their_edits(tmp_path, monkeypatch):
+    source = 'target: str = "local"  # the switch\naccount: str = ""  # 12 digits\nseed: int = 42  # same seed, same orders'
+    (tmp_path / "notebooks" / "images").mkdir(parents=True)
+    monkeypatch.setattr(chapters, "NOTEBOOKS", tmp_path / "notebooks")
+    monkeypatch.setattr(chapters, "CHAPTERS", [Chapter("01_a", 5), Chapter("02_b", 5)])
+    for stem in ("01_a", "02_b"):
+        nbformat.write(notebook(source, "1 + 1", outputs=["2"], tags=["parameters"]), tmp_path / "notebooks" / f"{stem}.ipynb")
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "02_b.ipynb").write_text("my own edits")
+    assert chapters.copy_for_learner(mine, Settings(target="aws", account="012345678901", seed=7)) == ["01_a"]
+    copy = nbformat.read(mine / "01_a.ipynb", as_version=4)
+    assert copy.cells[0].source == ('target: str = "aws"  # the switch\naccount: str = "012345678901"  # 12 digits\n'
+                                    "seed: int = 7  # same seed, same orders")
+    assert copy.cells[1].outputs == []
+    assert (mine / "02_b.ipynb").read_text() == "my own edits"
+
+
+def test_a_run_passes_only_what_differs_so_that_a_default_run_is_the_notebook_as_written():
+    assert chapters._changed(Settings()) == {}
+    assert chapters._changed(Settings(seed=7, prefix="x")) == {"seed": 7, "prefix": "x"}
+
+
+def test_a_chapter_that_fails_says_which_cell_and_why(tmp_path, monkeypatch):
+    monkeypatch.setattr(chapters, "NOTEBOOKS", tmp_path)
+    nbformat.write(notebook("x = 1", "raise ValueError('the shop is closed')"), tmp_path / "01_a.ipynb")
+    with pytest.raises(ChapterFailed, match=r"01_a stopped at cell \d: ValueError: the shop is closed"):
+        chapters.run([Chapter("01_a", 5)], Settings(), tmp_path / "runs")
+
+
+def test_the_line_in_which_lake_and_table_agree_is_found_and_its_absence_is_an_error(tmp_path):
+    for name, text in (("a", "nothing"), ("b", f"{MARK} lake and table agree: 3 orders\nmore")):
+        nbformat.write(notebook("1", outputs=[text]), tmp_path / f"{name}.ipynb")
+    results = [Result(CHAPTERS[0], 1.0, 0, tmp_path / f"{name}.ipynb") for name in "ab"]
+    assert chapters.agreement(results) == f"{MARK} lake and table agree: 3 orders"
+    with pytest.raises(LookupError):
+        chapters.agreement(results[:1])
+    assert chapters.count_checkpoints(nbformat.read(tmp_path / "b.ipynb", 4)) == 1
+
+
+@pytest.mark.parametrize("words, sentence", [
+    (["changes=0"], "changes is 0: give a whole number of at least 1"), (["changes=-3"], "changes is -3"),
+    (["changes=many"], "changes is 'many': give a number"), (["target=azure"], "target is 'azure': choose one of 'local', 'aws'"),
+    (["target=aws"], "account is ''"), (["prefix=Orders_"], "prefix is 'Orders_'"), (["chagnes=5"], "no parameter 'chagnes'"),
+    (["changes"], "'changes' is not of the form name=value"), (["shards=0"], "shards is 0"),
+], ids=lambda words: str(words)[:30])
+def test_a_bad_word_on_the_command_line_is_refused_at_once_with_a_sentence(words, sentence):
+    code, printed = command("run", *words)
+    assert code == 1 and sentence in printed and "Traceback" not in printed
+
+
+def test_help_names_every_command():
+    code, printed = command("--help")
+    assert code == 0 and all(word in printed for word in ("run", "lab", "test", "bench", "notebooks", "clean"))
