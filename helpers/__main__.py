@@ -46,8 +46,8 @@ def lab(options) -> None:
 
 
 def test(options) -> None:
-    """run the tests; further words go to pytest"""
-    sys.exit(subprocess.call([sys.executable, "-m", "pytest", *options.pytest], cwd=ROOT))
+    """run the tests, three at a time, since most of them wait for a hop; further words go to pytest"""
+    sys.exit(subprocess.call([sys.executable, "-m", "pytest", "-n3", "--dist=loadgroup", *options.pytest], cwd=ROOT))
 
 
 def bench(_options) -> None:

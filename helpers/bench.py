@@ -37,7 +37,8 @@ def main(local: LocalAws, start_seconds: float) -> None:
         ("start of the local AWS to its first answer", f"{start_seconds:.2f} s"),
         ("its memory now, all processes", f"{local.status().memory() / 2**20:.0f} MiB"),
     ]
-    print(f"\n{platform.system()} {platform.machine()}, Python {platform.python_version()}, {CHANGES:,} changes, clock {aws.clock_scale:g} : 1")
+    print(f"\n{platform.system()} {platform.machine()}, Python {platform.python_version()}, {CHANGES:,} changes, "
+          f"clock {aws.clock_scale:g} : 1")
     for name, value in rows:
         print(f"{name:<46}{value:>10}")
 

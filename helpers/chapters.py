@@ -4,9 +4,12 @@ The notebooks are the only description of how the pipeline is built. Bringing th
 missing earlier ones with papermill.
 """
 
+import base64
+import os
 import re
 import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
@@ -16,6 +19,7 @@ import nbformat
 import papermill
 from botocore.exceptions import ClientError
 from tqdm import tqdm
+from traitlets.config import Config
 
 from .checks import MARK
 from .session import Aws
@@ -25,8 +29,6 @@ ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = ROOT / "notebooks"
 RUNS = ROOT / "runs"
 CELL_SECONDS = 300  # no cell may take longer; on the local AWS none takes a tenth of it
-
-
 @dataclass(frozen=True)
 class Chapter:
     """One notebook: its number ("05"), its file's stem, the minutes it takes a learner, and whether what it builds is there."""
@@ -53,11 +55,13 @@ CHAPTERS = [
     Chapter("00_start_here", 10),
     Chapter("01_orders_table", 20, lambda aws: _table(aws)["TableStatus"] == "ACTIVE"),
     Chapter("02_change_data_capture", 20, lambda aws: _table(aws).get("StreamSpecification", {}).get("StreamEnabled", False)),
-    Chapter("03_kinesis_stream", 20, lambda aws: bool(aws.client("kinesis").describe_stream_summary(StreamName=aws.settings.stream))),
-    Chapter("04_eventbridge_pipe", 25, lambda aws: aws.client("pipes").describe_pipe(Name=aws.settings.pipe)["CurrentState"] == "RUNNING"),
+    Chapter("03_kinesis_stream", 20, lambda aws: bool(
+        aws.client("kinesis").describe_stream_summary(StreamName=aws.settings.stream))),
+    Chapter("04_eventbridge_pipe", 25, lambda aws:
+            aws.client("pipes").describe_pipe(Name=aws.settings.pipe)["CurrentState"] == "RUNNING"),
     Chapter("05_firehose_lambda", 35, _lake_has_objects),
-    Chapter("06_glue_crawler", 30, lambda aws: bool(aws.client("glue").get_table(DatabaseName=aws.settings.database,
-                                                                                  Name=aws.settings.lake_table))),
+    Chapter("06_glue_crawler", 30, lambda aws: bool(
+        aws.client("glue").get_table(DatabaseName=aws.settings.database, Name=aws.settings.lake_table))),
     Chapter("07_athena_analysis", 40),
     Chapter("09_clean_up", 10),
 ]
@@ -104,7 +108,8 @@ def run(chapters: Iterable[Chapter], settings: Settings, folder: Path) -> list[R
     """Execute `chapters` in order with `settings`, write the executed notebooks into `folder`, and stop at the first error."""
     folder.mkdir(parents=True, exist_ok=True)
     results = []
-    with tqdm(list(chapters), unit="chapter", bar_format="{desc:<32}{bar}{n_fmt}/{total_fmt} chapters, {elapsed}", file=sys.stdout) as bar:
+    line = "{desc:<24}{bar:20}{n_fmt}/{total_fmt} chapters, {elapsed}"
+    with tqdm(list(chapters), bar_format=line, file=sys.stdout) as bar:
         for chapter in bar:
             bar.set_description_str(chapter.stem)
             results.append(_run_one(chapter, settings, folder / chapter.path.name))
@@ -114,13 +119,20 @@ def run(chapters: Iterable[Chapter], settings: Settings, folder: Path) -> list[R
 def _run_one(chapter: Chapter, settings: Settings, output: Path) -> Result:
     started = time.monotonic()
     try:
-        notebook = papermill.execute_notebook(
-            chapter.path, output, parameters=_changed(settings), cwd=NOTEBOOKS, kernel_name="python3", progress_bar=False,
-            execution_timeout=CELL_SECONDS, coalesce_streams=True, log_output=False)
+        with tempfile.TemporaryDirectory(prefix="kernel-") as sockets:
+            notebook = papermill.execute_notebook(
+                chapter.path, output, parameters=_changed(settings), cwd=NOTEBOOKS, kernel_name="python3", progress_bar=False,
+                execution_timeout=CELL_SECONDS, coalesce_streams=True, log_output=False, config=_kernel_config(sockets),
+                extra_arguments=["--log-level=ERROR"])  # the kernel's own warnings are no news of the chapter's
     except papermill.PapermillExecutionError as error:
         raise ChapterFailed(f"Chapter {chapter.stem} stopped at cell {error.cell_index}: {error.ename}: {error.evalue}\n"
                             f"The notebook as far as it came: {output}") from None
     return Result(chapter, time.monotonic() - started, count_checkpoints(notebook), output)
+
+
+def _kernel_config(folder: str) -> Config:
+    """Talk with the kernel through sockets in `folder`, where the system has such: two runs at once may pick the same free ports."""
+    return Config({"KernelManager": {"transport": "ipc", "ip": f"{folder}/kernel"}} if os.name == "posix" else {})
 
 
 def count_checkpoints(notebook: nbformat.NotebookNode) -> int:
@@ -197,7 +209,10 @@ def _with_values(source: str, settings: Settings) -> str:
 
 
 def commit_outputs(results: Iterable[Result]) -> None:
-    """Put the outputs of a run into the notebooks themselves; nothing else of the run stays in them."""
+    """Put the outputs of a run into the notebooks themselves; nothing else of the run stays in them.
+
+    The chart of the cell tagged `readme-chart` becomes images/chart.png.
+    """
     for result in results:
         executed = nbformat.read(result.path, as_version=4)
         outputs = {cell.id: cell for cell in executed.cells}
@@ -207,4 +222,7 @@ def commit_outputs(results: Iterable[Result]) -> None:
                 cell.outputs, cell.execution_count = outputs[cell.id].outputs, outputs[cell.id].execution_count
                 for output in cell.outputs:
                     output.get("metadata", {}).clear()
+                if "readme-chart" in cell.metadata.get("tags", []):
+                    [chart] = [output.data["image/png"] for output in cell.outputs if "image/png" in output.get("data", {})]
+                    (NOTEBOOKS / "images" / "chart.png").write_bytes(base64.b64decode(chart))
         nbformat.write(notebook, result.chapter.path)

@@ -83,7 +83,15 @@ def waterfall(axes: plt.Axes, steps: pd.Series, total: str) -> None:
     axes.set_ylim(0, 1.15 * max([1, *starts, *(start + value for start, value in zip(starts, values))]))
 
 
-def thousands(axis) -> None:
-    """Write the numbers of an axis (axes.xaxis, axes.yaxis) as 10,000 and few enough to stand side by side."""
-    axis.set_major_locator(MaxNLocator(5))
+def thousands(axis, ticks: int = 5) -> None:
+    """Write the numbers of an axis (axes.xaxis, axes.yaxis) as whole ones like 10,000, few enough to stand side by side."""
+    axis.set_major_locator(MaxNLocator(ticks, integer=True))
     axis.set_major_formatter("{x:,.0f}")
+
+
+def sideways(*all_axes: plt.Axes) -> None:
+    """Make axes fit for horizontal bars: the grid's lines and the numbers along x."""
+    for axes in all_axes:
+        axes.grid(axis="y", visible=False)
+        axes.grid(axis="x")
+        thousands(axes.xaxis, ticks=4)

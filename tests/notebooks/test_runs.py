@@ -1,0 +1,93 @@
+"""The chapters as a headless run executes them: in order, with other parameters, twice, each alone, and against their outputs."""
+
+import os
+import subprocess
+import sys
+
+import papermill
+import pytest
+
+from helpers import chapters
+from helpers.chapters import CHAPTERS, NOTEBOOKS, ROOT
+from helpers.localaws import LocalAws
+from helpers.settings import Settings
+
+FAST_CLOCK = 60  # the chapters' waits are not what is tested here
+
+
+@pytest.fixture
+def local(monkeypatch):
+    """A fresh local AWS that the kernels find by environment."""
+    with LocalAws.temporary(clock_scale=FAST_CLOCK) as local:
+        monkeypatch.setenv("LOCALAWS_PORT", str(local.port))
+        monkeypatch.setenv("LOCALAWS_DIR", str(local.directory))
+        local.start()
+        yield local
+
+
+@pytest.mark.parametrize("seed, shards, prefix", [(1, 1, "one"), (7, 2, "shop-seven"), (2026, 4, "four")])
+def test_every_change_is_accounted_for_in_the_lake(local, tmp_path, seed, shards, prefix):
+    """2,000 changes in, none missing, none counted twice, state equal to the table: chapter 07 says so."""
+    settings = Settings(prefix=prefix, seed=seed, shards=shards, changes=2000, rate=0)
+    results = chapters.run(CHAPTERS, settings, tmp_path)
+    assert [result.chapter for result in results] == CHAPTERS
+    assert all(result.checkpoints for result in results)
+    assert "2,000 change events, none missing, none twice" in chapters.agreement(results)
+
+
+def test_all_chapters_run_again_on_the_local_aws_they_left(local, tmp_path):
+    settings = Settings(prefix="again", changes=300, rate=0)
+    chapters.run(CHAPTERS[:-1], settings, tmp_path / "first")
+    assert "none missing, none twice" in chapters.agreement(chapters.run(CHAPTERS, settings, tmp_path / "second"))
+    chapters.run(CHAPTERS[-1:], settings, tmp_path / "nothing-left")
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=[chapter.stem for chapter in CHAPTERS])
+def test_it_runs_alone_from_nothing(local, tmp_path, chapter):
+    [result] = chapters.run([chapter], Settings(prefix="alone", changes=120, rate=0), tmp_path)
+    assert result.checkpoints
+
+
+def test_the_smallest_run_there_is(local, tmp_path):
+    chapters.run(CHAPTERS, Settings(prefix="tiny", changes=1, rate=0), tmp_path)
+
+
+@pytest.mark.parametrize("parameters, sentence", [
+    ({"changes": 0}, "changes is 0"), ({"changes": -5}, "changes is -5"), ({"target": "azure"}, "target is 'azure'"),
+    ({"prefix": "Orders_CDC"}, "prefix is 'Orders_CDC'"), ({"account": 0}, "account is the number 0"),
+    ({"chagnes": 500}, "no parameter 'chagnes'")])
+def test_bad_parameters_are_refused_at_once_with_a_sentence(local, tmp_path, parameters, sentence):
+    with pytest.raises(papermill.PapermillExecutionError, match=sentence):
+        papermill.execute_notebook(NOTEBOOKS / "01_orders_table.ipynb", tmp_path / "out.ipynb", parameters, cwd=NOTEBOOKS,
+                                   progress_bar=False)
+
+
+def test_committed_outputs_are_those_of_a_new_run(local):
+    """nbval runs every chapter again and compares the cells marked nbval-check-output with what is committed."""
+    for chapter in CHAPTERS:
+        done = subprocess.run([sys.executable, "-m", "pytest", "--nbval-lax", "-x", "-q", "-p", "no:cacheprovider", str(chapter.path)],
+                              cwd=ROOT, capture_output=True, text=True, timeout=600)
+        assert done.returncode == 0, done.stdout[-4000:]
+
+
+OFFLINE = """
+import fcntl, socket, struct, subprocess, sys
+probe = socket.socket()
+fcntl.ioctl(probe, 0x8914, struct.pack("16sh14x", b"lo", 1))  # SIOCSIFFLAGS: the loopback interface up, there is no other
+sys.exit(subprocess.call([sys.executable, "-m", "helpers", "run", "changes=200", "rate=0", "prefix=offline"]))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs Linux's network namespaces")
+def test_the_run_command_needs_no_network(tmp_path):
+    """`python -m helpers run` in a network namespace that has nothing but loopback."""
+    cut_off = ["unshare", "--net", "--map-root-user"]
+    if subprocess.run([*cut_off, "true"], capture_output=True).returncode:
+        pytest.skip("this machine lets nobody make a network namespace")
+    done = subprocess.run([*cut_off, sys.executable, "-c", OFFLINE], cwd=ROOT, capture_output=True, text=True, timeout=900,
+                          env={name: value for name, value in os.environ.items() if not name.startswith("LOCALAWS")})
+    assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
+    assert "lake and table agree" in done.stdout
+    for chapter in CHAPTERS:
+        assert chapter.stem in done.stdout and (chapters.RUNS / chapter.path.name).exists()
+    assert (chapters.RUNS / "workbook.html").exists()
