@@ -40,6 +40,8 @@ def lab(options) -> None:
     if made:
         print(f"made your own copies in {LEARNERS_COPIES.name}/: {', '.join(made)}")
     arguments = [] if options.browser else ["--no-browser"]
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        arguments.append("--allow-root")  # in a container everybody is root; the server listens on loopback and wants a token
     sys.exit(subprocess.call([sys.executable, "-m", "jupyterlab", *arguments, "--ip=127.0.0.1",
                               f"--ServerApp.root_dir={ROOT}",
                               f"--LabApp.default_url=/lab/tree/{LEARNERS_COPIES.name}/{CHAPTERS[0].path.name}"]))

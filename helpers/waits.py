@@ -32,7 +32,7 @@ def wait_until(what: str, probe: Callable[[], T], *, timeout: float = 180, every
             if passed > timeout:
                 seen = show() if show else found
                 raise WaitTimeout(f"Waited {timeout:.0f} s until {what}, in vain. Last seen: {seen!r}. "
-                                  "Chapter 08 and `python -m helpers.localaws logs` help to find out why.")
+                                  "`python -m helpers.localaws logs` helps to find out why.")
             bar.update(min(passed, timeout) - bar.n)
             time.sleep(every)
         return found

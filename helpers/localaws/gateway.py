@@ -1,8 +1,8 @@
 """The first process: MiniStack on one loopback port, with the joints in the place of its pipes, Firehose, crawlers and Athena.
 
-This is the only module that touches MiniStack's insides, in five places: its environment, its table of loaded services, the
-hook with which its Kinesis feeds its own Firehose, the check of a role's trust policy, and which resource IAM takes a request
-to be about.
+This module and streams.py are the only ones that touch MiniStack's insides: its environment, its table of loaded services, the
+hook with which its Kinesis feeds its own Firehose, the check of a role's trust policy, which resource IAM takes a request to be
+about, and the records of its tables' streams.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from urllib.parse import quote, urlencode
 
 from . import settings
 from .roles import SERVICE_HEADER, SOURCE_HEADER
-from .streams import StreamRecords
+from .streams import StreamRecords, TablesWithStreams
 
 _log = logging.getLogger("localaws")
 
@@ -241,12 +241,13 @@ def install(joints: Joints) -> None:
     """Put the joints into MiniStack's table of services."""
     import ministack.app as ministack
     from ministack.core import iam_actions, iam_evaluator
-    from ministack.services import dynamodb_streams, firehose, glue, kinesis, sts
+    from ministack.services import dynamodb, dynamodb_streams, firehose, glue, kinesis, sts
 
     for name in ("pipes", "firehose", "athena"):
         ministack._loaded_modules[name] = Replaced(name, joints)
     ministack._loaded_modules["glue"] = Forwarded("glue", joints, glue, CRAWLER_OPERATIONS)
     ministack._loaded_modules["sts"] = ServiceTrust(sts, iam_evaluator)
+    ministack._loaded_modules["dynamodb"] = TablesWithStreams(dynamodb)
     ministack._loaded_modules["dynamodb_streams"] = StreamRecords(dynamodb_streams)
     name_resources(iam_actions, dynamodb_streams, kinesis)
     # MiniStack's Kinesis hands every record to MiniStack's Firehose too; ours reads the stream, as AWS's does.

@@ -1,4 +1,4 @@
-"""The records of a table's stream as AWS gives them, where MiniStack's differ: eventID and SizeBytes."""
+"""The records of a table's stream as AWS keeps and gives them, where MiniStack does not."""
 
 import base64
 import json
@@ -24,6 +24,29 @@ class StreamRecords:
                 as_aws(record)
             answer = json.dumps(page).encode()
         return status, {k: v for k, v in reply.items() if k.lower() != "content-length"}, answer
+
+
+class TablesWithStreams:
+    """MiniStack's DynamoDB, whose saved state holds the records of its tables' streams too, open and closed.
+
+    A change that was made and not yet carried on must be there after a stop and a start, as it is on AWS for 24 hours.
+    """
+
+    _RECORDS = ("_stream_records", "_stream_trimmed", "_closed_streams")
+
+    def __init__(self, original):
+        self._original = original
+
+    def __getattr__(self, member):
+        return getattr(self._original, member)
+
+    def get_state(self) -> dict:
+        return self._original.get_state() | {name: getattr(self._original, name) for name in self._RECORDS}
+
+    def load_persisted_state(self, data: dict) -> None:
+        for name in self._RECORDS:
+            getattr(self._original, name).update(data.pop(name, {}))
+        self._original.load_persisted_state(data)
 
 
 def as_aws(record: dict) -> None:

@@ -69,6 +69,30 @@ def test_what_was_made_is_there_after_stop_and_start_and_gone_after_reset(local)
     assert "lifecycle" not in [g["Name"] for g in client(status, "athena").list_work_groups()["WorkGroups"]]
 
 
+def test_changes_that_nobody_has_read_yet_are_in_the_tables_stream_after_stop_and_start(local):
+    """A stream keeps its records for 24 hours [C, AWS_FACTS.md part 1]: a pipe that starts later must find them."""
+    status = local.start()
+    dynamodb = client(status, "dynamodb")
+    stream = dynamodb.create_table(
+        TableName="lifecycle-table", BillingMode="PAY_PER_REQUEST", KeySchema=[{"AttributeName": "k", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "k", "AttributeType": "S"}],
+        StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"})["TableDescription"]["LatestStreamArn"]
+
+    def records(status):
+        streams = client(status, "dynamodbstreams")
+        shard = streams.describe_stream(StreamArn=stream)["StreamDescription"]["Shards"][0]["ShardId"]
+        start = streams.get_shard_iterator(StreamArn=stream, ShardId=shard, ShardIteratorType="TRIM_HORIZON")
+        return streams.get_records(ShardIterator=start["ShardIterator"])["Records"]
+
+    dynamodb.put_item(TableName="lifecycle-table", Item={"k": {"S": "before"}, "b": {"B": b"bytes"}})
+    before = records(status)
+    local.stop()
+    status = local.start()
+    assert records(status) == before and len(before) == 1
+    client(status, "dynamodb").put_item(TableName="lifecycle-table", Item={"k": {"S": "after"}})
+    assert [r["dynamodb"]["Keys"]["k"]["S"] for r in records(status)] == ["before", "after"]
+
+
 def test_a_foreign_server_on_the_port_is_named_with_the_way_out(local):
     class Foreign(http.server.BaseHTTPRequestHandler):
         def do_GET(self):

@@ -13,7 +13,6 @@ from .worker import PipeWorker, StreamGone
 _SOURCE_DEFAULTS = {"BatchSize": 100, "MaximumBatchingWindowInSeconds": 0, "MaximumRecordAgeInSeconds": -1,
                     "MaximumRetryAttempts": -1, "ParallelizationFactor": 1}
 _KINESIS_BATCH = 500  # a batch is never above what the target takes [C]
-_DRAIN_SECONDS = 3.0  # real: how long a stop of the local AWS waits for changes that are on their way
 _SETTLED = {"RUNNING", "STOPPED", "CREATE_FAILED", "UPDATE_FAILED", "START_FAILED"}
 _LISTED = ("Arn", "Name", "DesiredState", "CurrentState", "StateReason", "CreationTime", "LastModifiedTime", "Source", "Target")
 
@@ -44,12 +43,7 @@ class Pipes(Service):
                 self._bring_up(arn, {"CREATING": "CREATE_FAILED", "UPDATING": "UPDATE_FAILED"}.get(state, "START_FAILED"))
 
     def stop(self) -> None:
-        workers, end = list(self._workers.values()), time.monotonic() + _DRAIN_SECONDS
-        for worker in workers:
-            worker.drain()
-        for worker in workers:
-            worker.join(max(0.0, end - time.monotonic()))
-        halt_all(workers, timeout=2.0)
+        halt_all(list(self._workers.values()))
         self._workers.clear()
 
     # -- operations --------------------------------------------------------------------------------------------------

@@ -100,7 +100,6 @@ class PipeWorker(Worker):
         self._shards: dict[str, Shard] = {}
         self._shards_seen_at = float("-inf")
         self._stream_open = True
-        self._draining = False
         self._reason: str | None = pipe.get("StateReason")
 
     # -- before it runs ----------------------------------------------------------------------------------------------
@@ -149,13 +148,7 @@ class PipeWorker(Worker):
             self._say(refusal)
         elif not any(shard.attempts for shard in self._shards.values()):
             self._say(None)
-        if self._draining and not read and not any(shard.waiting or shard.batch for shard in self._shards.values()):
-            self.halted.set()
         return 0.0 if read >= FULL_PAGE else POLL_SECONDS
-
-    def drain(self) -> None:
-        """Halt once all that the stream holds now is delivered: MiniStack forgets a stream's records when it stops."""
-        self._draining = True
 
     def failed(self, error: Exception) -> None:
         if isinstance(error, StreamGone):
@@ -255,7 +248,7 @@ class PipeWorker(Worker):
             size += len(entry.data)
             taken += 1
         full = taken == self._batch_size or taken < len(shard.waiting)
-        if not taken or not (full or shard.exhausted or self._draining or now() - shard.opened >= self._window):
+        if not taken or not (full or shard.exhausted or now() - shard.opened >= self._window):
             return False
         shard.batch, shard.waiting = shard.waiting[:taken], shard.waiting[taken:]
         shard.batch_end, shard.attempts, shard.opened = shard.batch[-1].sequence, 0, now()
