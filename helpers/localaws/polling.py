@@ -14,7 +14,7 @@ _log = logging.getLogger("localaws")
 
 LONGEST_BACKOFF = 60.0   # AWS seconds between two attempts at something that keeps failing
 SHORTEST_BACKOFF = 0.25  # real seconds: what fails must not keep the local AWS busy, whatever the clock's scale
-DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
+DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError"})
 HOP_ERRORS = (ClientError, BotoCoreError)  # what a call to AWS can end with
 
 

@@ -1,19 +1,21 @@
-"""Firehose from a Kinesis stream through a Lambda function to S3. Facts: AWS_FACTS.md part 4."""
+"""Firehose from a Kinesis stream, or DirectPut, through a Lambda function to S3. Facts: AWS_FACTS.md part 4."""
 
 import base64
 import datetime
 import gzip
+import io
 import itertools
 import json
 import re
 import time
+import zipfile
 
 import psutil
 import pytest
 from botocore.exceptions import ClientError
 
 from helpers.localaws import LocalAws
-from helpers.localaws.firehose import prefix
+from helpers.localaws.firehose import direct, prefix
 from helpers.localaws.firehose.transform import Source, outcomes
 
 from ..conftest import Aws
@@ -100,7 +102,8 @@ class Line:
         self.source = stream(aws, self.name, shards)
         client(aws, "s3").create_bucket(Bucket=self.name)
 
-    def create(self, *, transform: bool | dict = False, interval: int = 1, size: int = 5, request: dict | None = None, **destination):
+    def create(self, *, transform: bool | dict = False, interval: int = 1, size: int = 5, request: dict | None = None,
+               direct: bool = False, **destination):
         """Create the delivery stream; with `transform`, through the function, whose parameters it may hold."""
         destination = {"RoleARN": self.role_arn, "BucketARN": f"arn:aws:s3:::{self.name}",
                        "BufferingHints": {"SizeInMBs": size, "IntervalInSeconds": interval}, **destination}
@@ -109,15 +112,24 @@ class Line:
                           **(transform if isinstance(transform, dict) else {})}
             destination["ProcessingConfiguration"] = {"Enabled": True, "Processors": [{"Type": "Lambda", "Parameters": [
                 {"ParameterName": n, "ParameterValue": v} for n, v in parameters.items()]}]}
+        source = {} if direct else {
+            "DeliveryStreamType": "KinesisStreamAsSource",
+            "KinesisStreamSourceConfiguration": {"KinesisStreamARN": self.source, "RoleARN": self.role_arn}}
         return self.firehose.create_delivery_stream(**{
-            "DeliveryStreamName": self.name, "DeliveryStreamType": "KinesisStreamAsSource",
-            "KinesisStreamSourceConfiguration": {"KinesisStreamARN": self.source, "RoleARN": self.role_arn},
-            "ExtendedS3DestinationConfiguration": destination, **(request or {})})
+            "DeliveryStreamName": self.name, **source, "ExtendedS3DestinationConfiguration": destination, **(request or {})})
 
     def deliver(self, **settings) -> "Line":
         self.create(**settings)
         self.wait_status("ACTIVE")
         return self
+
+    def update(self, version: int = 1, **destination) -> None:
+        self.firehose.update_destination(
+            DeliveryStreamName=self.name, CurrentDeliveryStreamVersionId=str(version),
+            DestinationId="destinationId-000000000001", ExtendedS3DestinationUpdate=destination)
+
+    def put_directly(self, *texts: str) -> dict:
+        return self.firehose.put_record_batch(DeliveryStreamName=self.name, Records=[{"Data": text.encode()} for text in texts])
 
     def describe(self) -> dict:
         return self.firehose.describe_delivery_stream(DeliveryStreamName=self.name)["DeliveryStreamDescription"]
@@ -230,6 +242,122 @@ def test_without_enabled_processing_is_off(line):
     assert {p["ParameterName"]: p["ParameterValue"] for p in processing["Processors"][0]["Parameters"]} == {
         "LambdaArn": delivery.function_arn, "RoleArn": delivery.role_arn, "NumberOfRetries": "3", "BufferSizeInMBs": "1",
         "BufferIntervalInSeconds": "60"}
+
+
+# -- records that are put directly -----------------------------------------------------------------------------------
+
+def test_records_that_are_put_directly_are_delivered_in_order(line):
+    delivery = line().deliver(direct=True, interval=40, **PLACES)  # 2 s here, so that they are in one object
+    put = delivery.firehose.put_record(DeliveryStreamName=delivery.name, Record={"Data": b"a,"})
+    answer = delivery.put_directly("b,", "", "c")
+    assert answer["FailedPutCount"] == 0 and answer["Encrypted"] is False
+    assert len({put["RecordId"], *(entry["RecordId"] for entry in answer["RequestResponses"])}) == 4
+    delivery.wait_text("a,b,c")
+    description = delivery.describe()
+    assert description["DeliveryStreamType"] == "DirectPut" and "Source" not in description
+    assert delivery.name in delivery.firehose.list_delivery_streams(DeliveryStreamType="DirectPut")["DeliveryStreamNames"]
+
+
+def test_of_records_put_directly_the_function_is_told_nothing_of_kinesis(line):
+    delivery = line().deliver(direct=True, transform=True, **PLACES)
+    delivery.put_directly("event")
+    event = json.loads(wait_for(lambda: delivery.objects("data/")).popitem()[1])
+    assert list(event) == ["invocationId", "deliveryStreamArn", "region", "records"]
+    assert [list(record) for record in event["records"]] == [["recordId", "approximateArrivalTimestamp", "data"]]
+    assert abs(event["records"][0]["approximateArrivalTimestamp"] / 1000 - time.time()) < 60
+    delivery.put_directly("ProcessingFailed")
+    error, = delivery.wait_errors(1)
+    assert base64.b64decode(error["rawData"]) == b"ProcessingFailed"
+
+
+def test_a_put_takes_500_records_of_1000_kib_and_4_mib_together(line):
+    delivery = line().deliver(direct=True, interval=900, **PLACES)
+    for records, code, word in (([b"x" * 1_024_001], "ValidationException", "1024000"), ([b"x"] * 501, "ValidationException", "500"),
+                                ([b"x" * 1_024_000] * 5, "InvalidArgumentException", "Records size exceeds 4 MB limit")):
+        with pytest.raises(ClientError, match=word) as refusal:
+            delivery.firehose.put_record_batch(DeliveryStreamName=delivery.name, Records=[{"Data": data} for data in records])
+        assert refusal.value.response["Error"]["Code"] == code
+    delivery.put_directly(*["x" * 1_024_000] * 4)
+    delivery.put_directly(*["y" * 1_024_000] * 2)  # and the buffer of 5 MiB is full
+    assert sum(map(len, wait_for(lambda: delivery.objects("data/")).values())) >= 5 * 1024 * 1024
+
+
+def test_what_was_put_directly_and_only_buffered_is_delivered_after_an_update(line):
+    delivery = line().deliver(direct=True, interval=900, **PLACES)
+    delivery.put_directly("buffered ")
+    delivery.update(BufferingHints={"SizeInMBs": 5, "IntervalInSeconds": 20})
+    delivery.put_directly("and after")
+    delivery.wait_text("buffered and after")
+
+
+def test_a_log_goes_on_after_a_restart_and_drops_the_segments_that_are_delivered(tmp_path, monkeypatch):
+    monkeypatch.setattr(direct, "SEGMENT_BYTES", 60)
+    log = direct.Log(tmp_path / "log")
+    first = log.append([b"a", b"b"])
+    for text in (b"c" * 30, b"d", b"e"):
+        log.append([text])
+    log = direct.Log(tmp_path / "log")
+    last, = log.append([b"f"])
+
+    def read(after) -> list[bytes]:
+        found = []
+        while page := log.read(after):
+            found += [base64.b64decode(record.data) for record in page]
+            after = page[-1].sequence
+        return found
+
+    assert read(None) == [b"a", b"b", b"c" * 30, b"d", b"e", b"f"] and read(first[0])[0] == b"b"
+    assert read(last) == [] and len(list((tmp_path / "log").iterdir())) == 2
+    log.trim(first[1])
+    assert read(first[1])[0] == b"c" * 30
+    log.trim(last)
+    assert read(None) == [b"d", b"e", b"f"] and log.append([b"g"]) and read(last) == [b"g"]
+
+
+# -- the backup of what came -----------------------------------------------------------------------------------------
+
+def test_a_backup_holds_the_source_records_and_the_destination_the_transformed_ones(line):
+    delivery = line()
+    backup = {"RoleARN": delivery.role_arn, "BucketARN": f"arn:aws:s3:::{delivery.name}", "Prefix": "source/",
+              "CompressionFormat": "GZIP", "BufferingHints": {"SizeInMBs": 1, "IntervalInSeconds": 1}}
+    delivery.deliver(transform=True, S3BackupMode="Enabled", S3BackupConfiguration=backup, **PLACES)
+    delivery.put("good", "Dropped", "ProcessingFailed", key="one")
+    delivery.wait_text("GOOD\n")
+    delivery.wait_errors(1)
+    wait_for(lambda: b"".join(map(gzip.decompress, delivery.objects("source/").values())) == b"goodDroppedProcessingFailed")
+    described = delivery.describe()["Destinations"][0]["ExtendedS3DestinationDescription"]
+    assert described["S3BackupMode"] == "Enabled" and described["S3BackupDescription"]["Prefix"] == "source/"
+    with pytest.raises(ClientError, match="cannot be disabled"):
+        delivery.update(S3BackupMode="Disabled")
+
+
+def test_a_backup_that_is_enabled_later_begins_with_what_is_not_delivered_yet(line):
+    delivery = line().deliver(direct=True, **PLACES)
+    delivery.put_directly("before.")
+    delivery.wait_text("before.")
+    delivery.update(BufferingHints={"SizeInMBs": 5, "IntervalInSeconds": 900})
+    delivery.put_directly("buffered.")
+    delivery.update(2, S3BackupMode="Enabled", BufferingHints={"SizeInMBs": 5, "IntervalInSeconds": 1}, S3BackupUpdate={
+        "RoleARN": delivery.role_arn, "BucketARN": f"arn:aws:s3:::{delivery.name}", "Prefix": "source/",
+        "BufferingHints": {"SizeInMBs": 1, "IntervalInSeconds": 1}})
+    delivery.put_directly("after.")
+    for place, texts in (("source/", [b"", b"after", b"buffered"]), ("data/", [b"", b"after", b"before", b"buffered"])):
+        wait_for(lambda p=place, t=texts: sorted(b"".join(delivery.objects(p).values()).split(b".")) == t)
+
+
+def test_a_refused_backup_is_named_and_holds_up_no_delivery(aws, line, own_role):
+    name, arn = own_role
+    delivery = line()
+    backup = {"RoleARN": arn, "BucketARN": f"arn:aws:s3:::{delivery.name}", "Prefix": "source/",
+              "BufferingHints": {"SizeInMBs": 1, "IntervalInSeconds": 1}}
+    allow(aws, name, ["s3:ListBucket"])
+    delivery.deliver(S3BackupMode="Enabled", S3BackupConfiguration=backup, **PLACES)
+    delivery.put("kept")
+    delivery.wait_text("kept")
+    delivery.wait_trouble("backup: ", "s3:PutObject")
+    allow(aws, name, FIREHOSE_S3)
+    delivery.wait_text("kept", "source/")
+    delivery.wait_no_trouble()
 
 
 # -- what the function does with a record ----------------------------------------------------------------------------
@@ -413,16 +541,23 @@ def test_no_change_is_lost_when_the_joints_die_or_the_local_aws_is_stopped():
             Name="orders", Source=orders, Target=target, RoleArn=role(own, "pipes-role", "pipes.amazonaws.com", PIPE_SOURCE + PIPE_TARGET),
             SourceParameters={"DynamoDBStreamParameters": {"StartingPosition": "TRIM_HORIZON"}},
             TargetParameters={"KinesisStreamParameters": {"PartitionKey": "$.dynamodb.Keys.orderid.S"}})
-        wait_for(lambda: client(own, "firehose").describe_delivery_stream(
-            DeliveryStreamName="orders")["DeliveryStreamDescription"]["DeliveryStreamStatus"] == "ACTIVE")
+        client(own, "firehose").create_delivery_stream(DeliveryStreamName="direct", ExtendedS3DestinationConfiguration={
+            "RoleARN": arn, "BucketARN": "arn:aws:s3:::orders", "BufferingHints": {"SizeInMBs": 5, "IntervalInSeconds": 20}})
+        for name in ("orders", "direct"):
+            wait_for(lambda name=name: client(own, "firehose").describe_delivery_stream(
+                DeliveryStreamName=name)["DeliveryStreamDescription"]["DeliveryStreamStatus"] == "ACTIVE")
 
         def put(*ids: int) -> None:
             for order in ids:
                 client(own, "dynamodb").put_item(TableName="orders", Item={"orderid": {"S": f"order {order}"}})
+            client(own, "firehose").put_record_batch(
+                DeliveryStreamName="direct", Records=[{"Data": f"direct {order};".encode()} for order in ids])
 
         def delivered() -> set[int]:
+            """Those that came both ways."""
             lake = b"".join(objects(own, "orders").values())
-            return {int(order) for order in re.findall(rb'"Keys":{"orderid":{"S":"order (\d+)"', lake)}
+            return {int(order) for order in re.findall(rb'"Keys":{"orderid":{"S":"order (\d+)"', lake)} & {
+                int(order) for order in re.findall(rb"direct (\d+);", lake)}
 
         put(*range(100))
         joints, = (p for p in psutil.Process(local.status().pid).children() if any("joints" in word for word in p.cmdline()))
@@ -459,6 +594,27 @@ def test_gzip_and_a_file_extension_of_one_s_own(line):
         ExtendedS3DestinationUpdate={"FileExtension": ".json.gz"})
     delivery.put("again")
     wait_for(lambda: any(key.endswith(".json.gz") for key in delivery.objects("data/")))
+
+
+def test_zip_holds_one_file(line):
+    delivery = line().deliver(direct=True, CompressionFormat="ZIP", **PLACES)
+    delivery.put_directly("small")
+    key, body = wait_for(lambda: delivery.objects("data/")).popitem()
+    archive = zipfile.ZipFile(io.BytesIO(body))
+    assert key.endswith(".zip") and [archive.read(name) for name in archive.namelist()] == [b"small"]
+
+
+def test_a_delimiter_is_appended_to_each_record_also_after_the_function(line):
+    delivery = line()
+    processors = [{"Type": "AppendDelimiterToRecord", "Parameters": [{"ParameterName": "Delimiter", "ParameterValue": "\\n"}]},
+                  {"Type": "Lambda", "Parameters": [{"ParameterName": "LambdaArn", "ParameterValue": delivery.function_arn},
+                                                    {"ParameterName": "BufferIntervalInSeconds", "ParameterValue": "1"}]}]
+    delivery.deliver(direct=True, ProcessingConfiguration={"Enabled": True, "Processors": processors[:1]}, **PLACES)
+    delivery.put_directly("a", "b")
+    delivery.wait_text("a\nb\n")
+    delivery.update(ProcessingConfiguration={"Enabled": True, "Processors": processors})
+    delivery.put_directly("c")
+    wait_for(lambda: b"C\n\n" in b"".join(delivery.objects("data/").values()))
 
 
 MOMENT = datetime.datetime(2026, 9, 3, 4, 5, 6, tzinfo=datetime.UTC)
@@ -503,9 +659,14 @@ LAMBDA = "arn:aws:lambda:us-east-1:000000000000:function:f"
 
 
 @pytest.mark.parametrize("settings, word", [
-    ({"request": {"DeliveryStreamType": "DirectPut"}}, "DirectPut"),
+    ({"request": {"DeliveryStreamType": "DirectPut"}}, "KinesisStreamSourceConfiguration is not allowed"),
+    ({"request": {"DeliveryStreamType": "MSKAsSource"}}, "MSKAsSource"),
+    ({"direct": True, "request": {"DeliveryStreamEncryptionConfigurationInput": {"KeyType": "AWS_OWNED_CMK"}}},
+     "DeliveryStreamEncryptionConfigurationInput"),
     ({"CompressionFormat": "Snappy"}, "Snappy"),
-    ({"S3BackupMode": "Enabled"}, "S3BackupMode"),
+    ({"S3BackupMode": "Enabled"}, "S3BackupConfiguration"),
+    ({"S3BackupConfiguration": {"RoleARN": "arn:aws:iam::000000000000:role/r", "BucketARN": "arn:aws:s3:::b",
+                                "CompressionFormat": "Snappy"}}, "Snappy"),
     ({"DynamicPartitioningConfiguration": {"Enabled": True}}, "DynamicPartitioningConfiguration"),
     ({"DataFormatConversionConfiguration": {"Enabled": True}}, "DataFormatConversionConfiguration"),
     ({"CloudWatchLoggingOptions": {"Enabled": True}}, "CloudWatchLoggingOptions"),
@@ -513,7 +674,7 @@ LAMBDA = "arn:aws:lambda:us-east-1:000000000000:function:f"
     ({"BufferingHints": {"SizeInMBs": 5}}, "both"),
     ({"EncryptionConfiguration": {"KMSEncryptionConfig": {"AWSKMSKeyARN": "arn:aws:kms:us-east-1:000000000000:key/k"}}}, "KMS"),
     ({"Prefix": "a/!{timestamp:yyyy}/"}, "ErrorOutputPrefix"),
-    ({"ProcessingConfiguration": {"Enabled": True, "Processors": [{"Type": "AppendDelimiterToRecord"}]}}, "AppendDelimiterToRecord"),
+    ({"ProcessingConfiguration": {"Enabled": True, "Processors": [{"Type": "RecordDeAggregation"}]}}, "RecordDeAggregation"),
     ({"ProcessingConfiguration": {"Enabled": True, "Processors": [{"Type": "Lambda"}]}}, "LambdaArn"),
     ({"transform": {"LambdaArn": LAMBDA, "BufferSizeInMBs": "4"}}, "BufferSizeInMBs"),
     ({"transform": {"LambdaArn": LAMBDA, "SubRecordType": "JSON"}}, "SubRecordType"),
@@ -525,6 +686,11 @@ def test_what_is_wrong_or_not_supported_is_refused_by_name(aws, work_role, setti
     with pytest.raises(ClientError, match=word) as refusal:
         line.create(**settings)
     assert refusal.value.response["Error"]["Code"] == "InvalidArgumentException"
+
+
+def test_encryption_of_a_delivery_stream_is_refused_by_name(aws):
+    with pytest.raises(ClientError, match="does not support firehose:StartDeliveryStreamEncryption"):
+        client(aws, "firehose").start_delivery_stream_encryption(DeliveryStreamName="any")
 
 
 def test_delivery_streams_are_listed_tagged_and_described(line):

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 import time
 from types import SimpleNamespace
 
@@ -10,7 +11,8 @@ from botocore.exceptions import ClientError
 
 from helpers.localaws.pipes.event import event_of, parse_path, select
 from helpers.localaws.pipes.patterns import Pattern
-from helpers.localaws.pipes.worker import Entry, PipeWorker, Shard
+from helpers.localaws.pipes.template import Template
+from helpers.localaws.pipes.worker import Entry, Lane, PipeWorker, Shard
 
 from .making import PIPE_SOURCE, PIPE_TARGET, allow, client, drop_role, records, role, stream, table, trust, wait_for
 
@@ -94,6 +96,46 @@ def line(aws, pipe_role):
     yield make
     for made in lines:
         made.drop()
+
+
+class Queue:
+    """A queue, and a topic before it if one is asked for; `letters` are the messages that were in it so far."""
+
+    def __init__(self, aws):
+        self.aws, self.letters, self.name, self.topic_arn = aws, [], f"pipes-letters-{next(numbers)}", None
+        self.url = client(aws, "sqs").create_queue(QueueName=self.name)["QueueUrl"]
+        self.arn = f"arn:aws:sqs:{aws.region}:{aws.account}:{self.name}"
+
+    def topic(self) -> str:
+        sns = client(self.aws, "sns")
+        self.topic_arn = sns.create_topic(Name=self.name)["TopicArn"]
+        client(self.aws, "sqs").set_queue_attributes(QueueUrl=self.url, Attributes={"Policy": json.dumps({
+            "Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"},
+                                                    "Action": "sqs:SendMessage", "Resource": self.arn}]})})
+        sns.subscribe(TopicArn=self.topic_arn, Protocol="sqs", Endpoint=self.arn, Attributes={"RawMessageDelivery": "true"})
+        return self.topic_arn
+
+    def wait_letters(self, records: int) -> list[dict]:
+        """The letters, once they tell of `records` records together."""
+        def told():
+            for message in client(self.aws, "sqs").receive_message(QueueUrl=self.url, MaxNumberOfMessages=10).get("Messages", []):
+                client(self.aws, "sqs").delete_message(QueueUrl=self.url, ReceiptHandle=message["ReceiptHandle"])
+                self.letters.append(json.loads(message["Body"]))
+            return sum(letter["DDBStreamBatchInfo"]["batchSize"] for letter in self.letters) >= records
+        wait_for(told)
+        return self.letters
+
+    def drop(self) -> None:
+        client(self.aws, "sqs").delete_queue(QueueUrl=self.url)
+        if self.topic_arn:
+            client(self.aws, "sns").delete_topic(TopicArn=self.topic_arn)
+
+
+@pytest.fixture
+def queue(aws):
+    queue = Queue(aws)
+    yield queue
+    queue.drop()
 
 
 @pytest.fixture
@@ -195,6 +237,20 @@ def test_filters_let_matching_events_through(line):
     pipe.dynamodb.delete_item(TableName=pipe.name, Key={"orderid": {"S": "no"}})
     pipe.wait_orders("yes", "no")
     assert [event["eventName"] for event in pipe.events()] == ["INSERT", "REMOVE"]
+
+
+def test_an_input_template_makes_the_record_and_the_partition_key_sees_the_source_event(line):
+    template = '{"order": <$.dynamodb.Keys.orderid.S>, "was": "<$.eventName>", "by": <aws.pipes.pipe-name>}\n'
+    pipe = line().pipe(key="$.dynamodb.Keys.orderid.S", target_parameters={"InputTemplate": template})
+    pipe.put("1001")
+    record, = pipe.wait_records(1)
+    assert record["Data"].decode() == f'{{"order": "1001", "was": "INSERT", "by": "{pipe.name}"}}\n'
+    assert record["PartitionKey"] == "1001"
+    pipe.pipes.update_pipe(Name=pipe.name, RoleArn=pipe.role_arn, TargetParameters={"InputTemplate": ""})
+    pipe.wait_state("RUNNING")
+    pipe.put("1002")
+    assert [pipe.describe()["TargetParameters"].get("InputTemplate"), len(pipe.wait_records(2))] == [None, 2]
+    assert pipe.events()[1]["dynamodb"]["Keys"] == {"orderid": {"S": "1002"}}
 
 
 # -- where it starts and goes on -------------------------------------------------------------------------------------
@@ -322,6 +378,81 @@ def test_exhausted_retries_discard_the_batch_and_go_on(aws, line, own_role):
     pipe.wait_orders("kept")
 
 
+@pytest.mark.parametrize("service", ["sqs", "sns"])
+def test_what_is_discarded_is_told_to_a_dead_letter_queue_or_topic_as_metadata(aws, line, own_role, queue, service):
+    pipe = line(role_arn=own_role.arn).pipe(source={
+        "MaximumRetryAttempts": 1, "DeadLetterConfig": {"Arn": queue.arn if service == "sqs" else queue.topic()}})
+    allow(aws, own_role.name, PIPE_SOURCE + ["sqs:SendMessage" if service == "sqs" else "sns:Publish"])
+    pipe.put("1")
+    letter, = queue.wait_letters(1)
+    assert list(letter) == ["context", "version", "timestamp", "DDBStreamBatchInfo"] and letter["version"] == "1.0"
+    assert letter["context"] == {"partnerResourceArn": pipe.describe()["Arn"], "condition": "RetryAttemptsExhausted"}
+    assert re.fullmatch(r"[\d-]{10}T[\d:]{8}\.\d{3}Z", letter["timestamp"])
+    info = letter["DDBStreamBatchInfo"]
+    assert list(info) == ["shardId", "startSequenceNumber", "endSequenceNumber", "approximateArrivalOfFirstRecord",
+                          "approximateArrivalOfLastRecord", "batchSize", "streamArn"]
+    assert info["batchSize"] == 1 and info["streamArn"] == pipe.source and info["startSequenceNumber"] == info["endSequenceNumber"]
+    assert re.fullmatch(r"[\d-]{10}T[\d:]{8}Z", info["approximateArrivalOfFirstRecord"])
+
+
+def test_a_change_that_grew_too_old_is_told_as_such(aws, line, own_role, queue):
+    pipe = line(role_arn=own_role.arn).pipe(source={  # 3 s here
+        "MaximumRecordAgeInSeconds": 60, "DeadLetterConfig": {"Arn": queue.arn}})
+    allow(aws, own_role.name, PIPE_SOURCE + ["sqs:SendMessage"])
+    pipe.put("1")
+    letter, = queue.wait_letters(1)
+    assert letter["context"]["condition"] == "RecordAgeExceeded"
+
+
+def test_nothing_is_discarded_while_the_dead_letter_queue_refuses(aws, line, own_role, queue):
+    pipe = line(role_arn=own_role.arn).pipe(source={"MaximumRetryAttempts": 0, "DeadLetterConfig": {"Arn": queue.arn}})
+    allow(aws, own_role.name, PIPE_SOURCE)
+    pipe.put("1")
+    pipe.wait_reason("AccessDenied", "sqs:SendMessage")
+    allow(aws, own_role.name, PIPE_SOURCE + ["sqs:SendMessage"])
+    queue.wait_letters(1)
+    wait_for(lambda: "StateReason" not in pipe.describe())
+
+
+@pytest.mark.parametrize("bisect, discarded", [({"OnPartialBatchItemFailure": "AUTOMATIC_BISECT"}, 1), ({}, 8)])
+def test_automatic_bisect_halves_a_batch_until_only_the_bad_record_is_left(aws, line, own_role, queue, bisect, discarded):
+    allow(aws, own_role.name, PIPE_SOURCE + PIPE_TARGET + ["sqs:SendMessage"])
+    pipe = line(role_arn=own_role.arn)
+    for order in "12345678":
+        pipe.put(order, **({} if order == "6" else {"customer": {"S": "c"}}))  # of which 6 has no partition key
+    pipe.pipe(key="$.dynamodb.NewImage.customer.S",
+              source={"MaximumRetryAttempts": 0, "DeadLetterConfig": {"Arn": queue.arn}, **bisect})
+    assert [letter["DDBStreamBatchInfo"]["batchSize"] for letter in queue.wait_letters(discarded)] == [discarded]
+    pipe.put("9", customer={"S": "c"})
+    wait_for(lambda: pipe.orders() == [*"1234578"[:8 - discarded], "9"])
+
+
+def test_lanes_of_a_shard_keep_the_order_of_each_item(line):
+    pipe = line(shards=2).pipe(key="$.dynamodb.Keys.orderid.S", source={"BatchSize": 3, "ParallelizationFactor": 10})
+    for version in range(20):
+        pipe.put(*"abcde", version={"N": str(version)})
+    found = [json.loads(record["Data"])["dynamodb"] for record in pipe.wait_records(100)]
+    assert len(found) == 100
+    for key in "abcde":
+        assert [change["NewImage"]["version"]["N"] for change in found if change["Keys"]["orderid"]["S"] == key] == [
+            str(version) for version in range(20)]
+
+
+def test_a_blocked_lane_holds_up_its_own_items_only_and_loses_nothing_over_a_restart(line):
+    pipe = line().pipe(key="$.dynamodb.NewImage.customer.S", source={"ParallelizationFactor": 10})
+    pipe.put("bad")
+    pipe.wait_reason("$.dynamodb.NewImage.customer.S")
+    orders = [f"order {number}" for number in range(30)]
+    pipe.put(*orders, customer={"S": "c"})
+    wait_for(lambda: len(set(pipe.orders())) >= 20)
+    assert "bad" not in pipe.orders()
+    pipe.pipes.stop_pipe(Name=pipe.name)
+    pipe.wait_state("STOPPED")
+    pipe.pipes.update_pipe(Name=pipe.name, RoleArn=pipe.role_arn, DesiredState="RUNNING", TargetParameters={
+        "KinesisStreamParameters": {"PartitionKey": "$.eventID"}})
+    wait_for(lambda: set(pipe.orders()) == {"bad", *orders})
+
+
 def test_a_disabled_stream_is_read_to_its_end_and_then_said_to_be_gone(line):
     pipe = line().pipe()
     pipe.put("1")
@@ -344,21 +475,30 @@ def test_of_a_partly_failed_put_only_the_remainder_is_put_again():
 
     worker = SimpleNamespace(_role=SimpleNamespace(client=lambda *_, **__: SimpleNamespace(put_records=put_records)),
                              _target="arn", _partition_key=lambda event: "key")
-    shard = Shard("shard", None, batch=[Entry(str(i), 0, {}, bytes([i])) for i in range(5)])
-    PipeWorker._put(worker, shard)
-    assert [entry.sequence for entry in shard.batch] == ["1", "3"]
-    PipeWorker._put(worker, shard)
-    assert shard.batch == [] and calls[1] == [b"\x01", b"\x03"]
+    lane = Lane(batch=[Entry(str(i), None, 0, {}, bytes([i])) for i in range(5)])
+    PipeWorker._put(worker, lane)
+    assert [entry.sequence for entry in lane.batch] == ["1", "3"]
+    PipeWorker._put(worker, lane)
+    assert lane.batch == [] and calls[1] == [b"\x01", b"\x03"]
+
+
+def test_a_checkpoint_stays_behind_the_oldest_change_that_is_not_delivered():
+    shard = Shard("shard", None, read="12", lanes=[Lane(), Lane(), Lane()])
+    assert shard.delivered == "12"
+    shard.lanes[0].waiting = [Entry("10", "9", 0, {}, b"")]
+    shard.lanes[1].batch = [Entry("9", "8", 0, {}, b"")]
+    assert shard.delivered == "8"
 
 
 # -- the control plane -----------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("setting, word", [
     ({"source": {"BatchSize": 501}}, "BatchSize 501"),
-    ({"source": {"ParallelizationFactor": 2}}, "ParallelizationFactor"),
-    ({"source": {"OnPartialBatchItemFailure": "AUTOMATIC_BISECT"}}, "OnPartialBatchItemFailure"),
-    ({"source": {"DeadLetterConfig": {"Arn": "arn:aws:sqs:us-east-1:000000000000:q"}}}, "DeadLetterConfig"),
-    ({"target_parameters": {"InputTemplate": "<$.eventID>"}}, "InputTemplate"),
+    ({"source": {"DeadLetterConfig": {"Arn": "arn:aws:kinesis:us-east-1:000000000000:stream/s"}}}, "DeadLetterConfig"),
+    ({"source": {"DeadLetterConfig": {"Arn": "arn:aws:sqs:us-east-1:000000000000:q.fifo"}}}, "FIFO"),
+    ({"target_parameters": {"InputTemplate": "<aws.pipes.event.color>"}}, "aws.pipes.event.color"),
+    ({"target_parameters": {"InputTemplate": '{"a": <$.dynamodb.*>}'}}, "InputTemplate"),
+    ({"target_parameters": {"InputTemplate": '{"a": <$.eventID>'}}, "InputTemplate"),
     ({"Enrichment": "arn:aws:lambda:us-east-1:000000000000:function:f"}, "Enrichment"),
     ({"LogConfiguration": {"Level": "INFO"}}, "LogConfiguration"),
     ({"Source": "arn:aws:sqs:us-east-1:000000000000:q"}, "arn:aws:sqs"),
@@ -415,6 +555,28 @@ def test_paths_select_members_and_elements():
     for wrong in ("a", "$a", "$.", "$.a b"):
         with pytest.raises(ValueError):
             parse_path(wrong)
+
+
+EVENT = {"text": 'a "b"', "number": 5, "object": {"k": ["v"]}, "eventID": "e"}
+
+
+@pytest.mark.parametrize("template, expected", [
+    ('{"a": <$.text>, "b": "<$.text>"}', '{"a": "a \\"b\\"", "b": "a \\"b\\""}'),       # quotes are allowed and not needed
+    ('{"a": <$.number>, "b": "<$.number>"}', '{"a": 5, "b": "5"}'),
+    ('{"a": <$.object>, "b": "is <$.object>"}', '{"a": {"k":["v"]}, "b": "is {k:[v]}"}'),  # inside quotes it loses its own
+    ('{"a": <$.object.k[0]>, "b": "\\"<$.eventID>"}', '{"a": "v", "b": "\\"e"}'),
+    ('{"a": <$.none>, "b": "<$.none>!"}', '{"a": "", "b": "!"}'),
+    ("<$.eventID>", '"e"'), ('"Hello, <$.eventID>"', '"Hello, e"'), ("Hello, <$.eventID> <b>", "Hello, e <b>"),
+    ("[<aws.pipes.pipe-arn>, <aws.pipes.source-arn>, <aws.pipes.target-arn>]", '["arn", "s", "t"]'),
+    ("<aws.pipes.event.json>", json.dumps(EVENT, separators=(",", ":"))),
+])
+def test_input_templates(template, expected):
+    assert Template(template, {"Arn": "arn", "Name": "n", "Source": "s", "Target": "t"}).body_of(EVENT).decode() == expected
+
+
+def test_the_ingestion_time_is_in_iso_8601():
+    body = Template('"<aws.pipes.event.ingestion-time>"', {}).body_of(EVENT).decode()
+    assert re.fullmatch(r'"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"', body)
 
 
 @pytest.mark.parametrize("rule, value, expected", [

@@ -1,4 +1,4 @@
-"""Data Firehose: from a Kinesis stream, in batches, through a Lambda function, into S3."""
+"""Data Firehose: from a Kinesis stream or what is put, in batches, through a Lambda function, into S3."""
 
 from .control import Firehose
 

@@ -1,20 +1,25 @@
-"""The control plane of Data Firehose: delivery streams from a Kinesis stream to S3 are made, changed and described here."""
+"""The control plane of Data Firehose: delivery streams to S3 are made, changed, described and put into here."""
 
 import time
 
 from ..polling import HOP_ERRORS, halt_all, in_background, sentence
 from ..service import AwsError, Caller, Context, Service
 from . import prefix
-from .worker import EXTENSIONS, Delivery
+from .direct import Log
+from .worker import EXTENSIONS, Delivery, backup_checkpoint
 
 _HINTS = {"SizeInMBs": 5, "IntervalInSeconds": 300}  # [C, AWS_FACTS.md part 4]
 _PROCESSOR_DEFAULTS = {"NumberOfRetries": "3", "BufferSizeInMBs": "1", "BufferIntervalInSeconds": "60"}  # [C]
 _PROCESSOR_RANGES = {"NumberOfRetries": (0, 300), "BufferSizeInMBs": (0.2, 3), "BufferIntervalInSeconds": (0, 900)}
+_PUT_BYTES = 4 * 1024 * 1024  # of a PutRecordBatch, before base64 [C]; records of more than 1000 KiB the API model refuses
 _DESTINATION_ID = "destinationId-000000000001"
 
 
 class Firehose(Service):
-    """Delivery streams from a Kinesis stream to S3 (ExtendedS3DestinationConfiguration); all else is refused by name."""
+    """Delivery streams from a Kinesis stream, or DirectPut, to S3 (ExtendedS3DestinationConfiguration); all else is refused by name.
+
+    No throughput quota is applied, so no record of a PutRecordBatch fails alone: FailedPutCount is 0.
+    """
 
     name = "firehose"
 
@@ -23,6 +28,7 @@ class Firehose(Service):
         self._streams = context.store("streams")
         self._checkpoints = context.store("checkpoints")
         self._deliveries: dict[str, Delivery] = {}
+        self._logs: dict[str, Log] = {}  # of the DirectPut streams
 
     # -- life of the process -----------------------------------------------------------------------------------------
 
@@ -44,15 +50,17 @@ class Firehose(Service):
     def create_delivery_stream(self, caller: Caller, params: dict) -> dict:
         name = params["DeliveryStreamName"]
         source, destination = _checked_stream(params)
+        roles = _roles(destination) | ({source["RoleARN"]} if source else set())
         arn, now = caller.arn("firehose", f"deliverystream/{name}"), time.time()
         if arn in self._streams:
             raise AwsError("ResourceInUseException", f"Firehose {name} under account {caller.account} already exists.")
-        for role_arn in {source["RoleARN"], *_roles(destination)}:
+        for role_arn in roles:
             self._must_be_assumable(role_arn, arn)
         with self._streams.lock:
             if arn in self._streams:
                 raise AwsError("ResourceInUseException", f"Firehose {name} under account {caller.account} already exists.")
-            self._checkpoints.pop(arn, None)  # a namesake that was deleted while a call was under way may have left one
+            for checkpoint in (arn, backup_checkpoint(arn)):
+                self._checkpoints.pop(checkpoint, None)  # a namesake that was deleted while a call was under way may have left one
             self._streams[arn] = {
                 "Arn": arn, "Name": name, "Status": "CREATING", "VersionId": "1", "Created": now, "Updated": None, "Started": now,
                 "Source": source, "Destination": destination, "Trouble": None,
@@ -68,11 +76,15 @@ class Firehose(Service):
             "EncryptionConfiguration", "CloudWatchLoggingOptions") if name in destination}
         description = {
             "DeliveryStreamName": stream["Name"], "DeliveryStreamARN": stream["Arn"], "DeliveryStreamStatus": stream["Status"],
-            "DeliveryStreamType": "KinesisStreamAsSource", "VersionId": stream["VersionId"], "CreateTimestamp": stream["Created"],
-            "Source": {"KinesisStreamSourceDescription": {**stream["Source"], "DeliveryStartTimestamp": stream["Started"]}},
+            "DeliveryStreamType": _kind(stream), "VersionId": stream["VersionId"], "CreateTimestamp": stream["Created"],
             "Destinations": [{"DestinationId": _DESTINATION_ID, "S3DestinationDescription": simple,
                               "ExtendedS3DestinationDescription": destination}],
             "HasMoreDestinations": False}
+        if stream["Source"]:
+            description["Source"] = {"KinesisStreamSourceDescription": {
+                **stream["Source"], "DeliveryStartTimestamp": stream["Started"]}}
+        else:
+            description["DeliveryStreamEncryptionConfiguration"] = {"Status": "DISABLED"}
         if stream["Updated"]:
             description["LastUpdateTimestamp"] = stream["Updated"]
         if stream["Trouble"]:
@@ -81,9 +93,9 @@ class Firehose(Service):
         return {"DeliveryStreamDescription": description}
 
     def list_delivery_streams(self, caller: Caller, params: dict) -> dict:
-        kind = params.get("DeliveryStreamType", "KinesisStreamAsSource")
         names = sorted(stream["Name"] for arn, stream in self._streams.items() if arn.startswith(caller.arn("firehose", ""))
-                       and kind == "KinesisStreamAsSource" and stream["Name"] > params.get("ExclusiveStartDeliveryStreamName", ""))
+                       and params.get("DeliveryStreamType") in (None, _kind(stream))
+                       and stream["Name"] > params.get("ExclusiveStartDeliveryStreamName", ""))
         limit = params.get("Limit", 10)
         return {"DeliveryStreamNames": names[:limit], "HasMoreDeliveryStreams": len(names) > limit}
 
@@ -109,7 +121,12 @@ class Firehose(Service):
             raise _unsupported(name)
         if params["DestinationId"] != _DESTINATION_ID:
             raise _invalid(f"Destination Id {params['DestinationId']} not found")
-        destination = _checked_destination({**stream["Destination"], **params.get("ExtendedS3DestinationUpdate", {})})
+        update, current = dict(params.get("ExtendedS3DestinationUpdate", {})), stream["Destination"]
+        if "S3BackupUpdate" in update:
+            update["S3BackupConfiguration"] = {**current.get("S3BackupDescription", {}), **update.pop("S3BackupUpdate")}
+        destination = _checked_destination({**current, **update})
+        if current["S3BackupMode"] == "Enabled" != destination["S3BackupMode"]:
+            raise _invalid("S3BackupMode cannot be disabled once it is enabled.")
         for role_arn in _roles(destination):
             self._must_be_assumable(role_arn, stream["Arn"])
         with self._streams.lock:
@@ -123,14 +140,30 @@ class Firehose(Service):
             stream = self._streams.update_item(stream["Arn"], Destination=destination, Updated=time.time(),
                                                VersionId=str(int(stream["VersionId"]) + 1), Trouble=None)
         self._halt(stream["Arn"])
+        if destination["S3BackupMode"] != current["S3BackupMode"]:  # the backup begins with what is not delivered yet
+            self._checkpoints[backup_checkpoint(stream["Arn"])] = self._checkpoints.get(stream["Arn"], {})
         self._launch(stream)
         return {}
 
     def put_record(self, caller: Caller, params: dict) -> dict:
-        self._stream(caller, params)
-        raise _invalid("This operation is not permitted on KinesisStreamAsSource delivery stream type.")
+        number, = self._log_to_put_into(caller, params).append([params["Record"]["Data"]])
+        return {"RecordId": number, "Encrypted": False}
 
-    put_record_batch = put_record
+    def put_record_batch(self, caller: Caller, params: dict) -> dict:
+        log, records = self._log_to_put_into(caller, params), [record["Data"] for record in params["Records"]]
+        if sum(map(len, records)) > _PUT_BYTES:
+            raise _invalid("Records size exceeds 4 MB limit")  # captured [C, osquery issue 3568]
+        return {"FailedPutCount": 0, "Encrypted": False,
+                "RequestResponses": [{"RecordId": number} for number in log.append(records)]}
+
+    def _log_to_put_into(self, caller: Caller, params: dict) -> Log:
+        """InvalidArgumentException for a stream that reads Kinesis; which error one that is not ACTIVE gives is unknown [U]."""
+        stream = self._stream(caller, params)
+        if stream["Source"]:
+            raise _invalid("This operation is not permitted on KinesisStreamAsSource delivery stream type.")
+        if stream["Status"] != "ACTIVE":
+            raise AwsError("ResourceNotFoundException", f"Firehose {stream['Name']} is {stream['Status']}, not ACTIVE.")
+        return self._log(stream)
 
     def tag_delivery_stream(self, caller: Caller, params: dict) -> dict:
         with self._streams.lock:
@@ -178,7 +211,7 @@ class Firehose(Service):
         def bring_up() -> None:
             # What is put into the stream from here on is read; the time is kept, so that a restart means the same.
             stream = self._streams.update_item(arn, Started=time.time())
-            delivery = Delivery(self.context, stream, self._streams, self._checkpoints)
+            delivery = self._delivery(stream)
             try:
                 delivery.prepare()
             except HOP_ERRORS as error:
@@ -193,8 +226,21 @@ class Firehose(Service):
         in_background(bring_up, f"start of {arn}")
 
     def _launch(self, stream: dict) -> None:
-        delivery = self._deliveries[stream["Arn"]] = Delivery(self.context, stream, self._streams, self._checkpoints)
+        delivery = self._deliveries[stream["Arn"]] = self._delivery(stream)
         delivery.start()
+
+    def _delivery(self, stream: dict) -> Delivery:
+        return Delivery(self.context, stream, self._streams, self._checkpoints, self._log(stream))
+
+    def _log(self, stream: dict) -> Log | None:
+        """Where a DirectPut stream's records are kept; None for one that reads Kinesis, which keeps them itself."""
+        if stream["Source"]:
+            return None
+        with self._streams.lock:
+            if stream["Arn"] not in self._logs:
+                folder = "_".join(stream["Arn"].replace("/", ":").split(":")[3:])
+                self._logs[stream["Arn"]] = Log(self.context.directory / "direct" / folder)
+            return self._logs[stream["Arn"]]
 
     def _halt(self, arn: str) -> None:
         delivery = self._deliveries.pop(arn, None)
@@ -202,14 +248,23 @@ class Firehose(Service):
             delivery.halt()
 
     def _forget(self, arn: str) -> None:
-        for store in (self._checkpoints, self._streams):
-            store.pop(arn, None)
+        if log := self._log(self._streams[arn]):
+            log.remove()
+            del self._logs[arn]
+        for checkpoint in (arn, backup_checkpoint(arn)):
+            self._checkpoints.pop(checkpoint, None)
+        self._streams.pop(arn, None)
+
+
+def _kind(stream: dict) -> str:
+    return "KinesisStreamAsSource" if stream["Source"] else "DirectPut"
 
 
 def _roles(destination: dict) -> set[str]:
-    """The roles with which records are delivered and transformed."""
+    """The roles with which records are delivered, backed up and transformed."""
     processors = destination.get("ProcessingConfiguration", {}).get("Processors", [])
-    return {destination["RoleARN"], *(parameter["ParameterValue"] for processor in processors
+    backup = destination.get("S3BackupDescription", destination)
+    return {destination["RoleARN"], backup["RoleARN"], *(parameter["ParameterValue"] for processor in processors
                                       for parameter in processor["Parameters"] if parameter["ParameterName"] == "RoleArn")}
 
 
@@ -221,35 +276,49 @@ def _unsupported(name: str) -> AwsError:
     return _invalid(f"{name} is not supported by the local AWS.")
 
 
-def _checked_stream(params: dict) -> tuple[dict, dict]:
-    """Source and destination of a new delivery stream, defaults filled in; InvalidArgumentException for what cannot be."""
+def _checked_stream(params: dict) -> tuple[dict | None, dict]:
+    """Source (None: DirectPut) and destination of a new stream, defaults filled in; InvalidArgumentException for what cannot be."""
     kind = params.get("DeliveryStreamType", "DirectPut")
-    if kind != "KinesisStreamAsSource":
+    if kind not in ("DirectPut", "KinesisStreamAsSource"):
         raise _unsupported(f"DeliveryStreamType {kind}")
     for name in params.keys() - {"DeliveryStreamName", "DeliveryStreamType", "KinesisStreamSourceConfiguration",
                                  "ExtendedS3DestinationConfiguration", "Tags"}:
         raise _unsupported(name)
-    for name in ("KinesisStreamSourceConfiguration", "ExtendedS3DestinationConfiguration"):
-        if name not in params:
-            raise _invalid(f"{name} is required for DeliveryStreamType KinesisStreamAsSource.")
-    return params["KinesisStreamSourceConfiguration"], _checked_destination(params["ExtendedS3DestinationConfiguration"])
+    if "ExtendedS3DestinationConfiguration" not in params:
+        raise _invalid("ExtendedS3DestinationConfiguration is required.")
+    if ("KinesisStreamSourceConfiguration" in params) != (kind == "KinesisStreamAsSource"):
+        raise _invalid(f"KinesisStreamSourceConfiguration is {'not allowed' if kind == 'DirectPut' else 'required'} "
+                       f"for DeliveryStreamType {kind}.")
+    return params.get("KinesisStreamSourceConfiguration"), _checked_destination(params["ExtendedS3DestinationConfiguration"])
 
 
 def _checked_destination(given: dict) -> dict:
     """The destination with defaults filled in, as DescribeDeliveryStream echoes it."""
+    destination = {"S3BackupMode": "Disabled", **_checked_s3(given)}
+    for name in ("DataFormatConversionConfiguration", "DynamicPartitioningConfiguration"):
+        if destination.get(name, {}).get("Enabled"):
+            raise _unsupported(f"{name}.Enabled")
+    if destination.get("CustomTimeZone") not in (None, "", "UTC"):
+        raise _unsupported(f"CustomTimeZone {destination['CustomTimeZone']}")
+    if "S3BackupConfiguration" in destination:
+        destination["S3BackupDescription"] = _checked_s3(destination.pop("S3BackupConfiguration"))
+    if destination["S3BackupMode"] == "Enabled" and not {"RoleARN", "BucketARN"} <= destination.get("S3BackupDescription", {}).keys():
+        raise _invalid("S3BackupMode Enabled requires S3BackupConfiguration with RoleARN and BucketARN.")
+    if "ProcessingConfiguration" in destination:
+        destination["ProcessingConfiguration"] = _checked_processing(destination["ProcessingConfiguration"], destination["RoleARN"])
+    return destination
+
+
+def _checked_s3(given: dict) -> dict:
+    """What a destination and a backup have in common."""
     destination = {"CompressionFormat": "UNCOMPRESSED", "EncryptionConfiguration": {"NoEncryptionConfig": "NoEncryption"},
-                   "CloudWatchLoggingOptions": {"Enabled": False}, "S3BackupMode": "Disabled", **given}
+                   "CloudWatchLoggingOptions": {"Enabled": False}, **given}
     if destination["CompressionFormat"] not in EXTENSIONS:
         raise _unsupported(f"CompressionFormat {destination['CompressionFormat']}")
     if "KMSEncryptionConfig" in destination["EncryptionConfiguration"]:
         raise _unsupported("EncryptionConfiguration.KMSEncryptionConfig")
-    for name in ("CloudWatchLoggingOptions", "DataFormatConversionConfiguration", "DynamicPartitioningConfiguration"):
-        if destination.get(name, {}).get("Enabled"):
-            raise _unsupported(f"{name}.Enabled")
-    if destination["S3BackupMode"] == "Enabled" or "S3BackupConfiguration" in destination or "S3BackupUpdate" in destination:
-        raise _unsupported("S3BackupMode Enabled")
-    if destination.get("CustomTimeZone") not in (None, "", "UTC"):
-        raise _unsupported(f"CustomTimeZone {destination['CustomTimeZone']}")
+    if destination["CloudWatchLoggingOptions"].get("Enabled"):
+        raise _unsupported("CloudWatchLoggingOptions.Enabled")
     hints = destination.get("BufferingHints") or _HINTS
     if hints.keys() != _HINTS.keys():
         raise _invalid("BufferingHints: give both SizeInMBs and IntervalInSeconds, or neither.")
@@ -258,23 +327,32 @@ def _checked_destination(given: dict) -> dict:
         prefix.check(destination.get("Prefix"), destination.get("ErrorOutputPrefix"))
     except prefix.PrefixError as error:
         raise _invalid(str(error)) from None
-    if "ProcessingConfiguration" in destination:
-        destination["ProcessingConfiguration"] = _checked_processing(destination["ProcessingConfiguration"], destination["RoleARN"])
     return destination
 
 
 def _checked_processing(given: dict, role_arn: str) -> dict:
     """Enabled omitted means disabled [L]; the parameters of a Lambda processor come back filled in [L, AWS_FACTS.md part 4]."""
-    processors = given.get("Processors", [])
-    for processor in processors:
-        if processor["Type"] != "Lambda":
-            raise _unsupported(f"Processor type {processor['Type']}")
-    if len(processors) > 1:
-        raise _invalid("Only one processor of type Lambda is allowed.")
+    processors = [_checked_processor(processor, role_arn) for processor in given.get("Processors", [])]
+    for kind in {processor["Type"] for processor in processors}:
+        if sum(processor["Type"] == kind for processor in processors) > 1:
+            raise _invalid(f"Only one processor of type {kind} is allowed.")
     enabled = given.get("Enabled", False)
     if enabled and not processors:
         raise _invalid("ProcessingConfiguration is enabled and has no processor.")
-    return {"Enabled": enabled, "Processors": [_checked_lambda(processor, role_arn) for processor in processors]}
+    return {"Enabled": enabled, "Processors": processors}
+
+
+def _checked_processor(processor: dict, role_arn: str) -> dict:
+    if processor["Type"] == "Lambda":
+        return _checked_lambda(processor, role_arn)
+    if processor["Type"] != "AppendDelimiterToRecord":
+        raise _unsupported(f"Processor type {processor['Type']}")
+    parameters = {p["ParameterName"]: p["ParameterValue"] for p in processor.get("Parameters", [])}
+    for name in parameters.keys() - {"Delimiter"}:
+        raise _unsupported(f"Processor parameter {name}")
+    # The guide gives \n, a backslash and an n, for the newline [C]; that it is what a missing parameter means is likely [L].
+    return {"Type": processor["Type"], "Parameters": [
+        {"ParameterName": "Delimiter", "ParameterValue": parameters.get("Delimiter", "\\n")}]}
 
 
 def _checked_lambda(processor: dict, role_arn: str) -> dict:

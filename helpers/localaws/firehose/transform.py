@@ -38,7 +38,7 @@ _MESSAGES = {
 
 @dataclass(slots=True)
 class Source:
-    """A record of the Kinesis stream as GetRecords has it on the wire: `data` is base64, `arrival` milliseconds."""
+    """A record as GetRecords of Kinesis has it on the wire, or as it was put: `data` is base64, `arrival` milliseconds."""
 
     shard: str
     sequence: str
@@ -77,16 +77,20 @@ class InvocationFailed(Exception):
         self.code, self.reason = code, reason
 
 
-def request_of(records: list[Source], *, stream_arn: str, delivery_stream_arn: str) -> bytes:
-    """The event the function gets, as captured [C]; `recordId` is to be taken as opaque."""
+def request_of(records: list[Source], *, stream_arn: str | None, delivery_stream_arn: str) -> bytes:
+    """The event the function gets, as captured [C]; `recordId` is to be taken as opaque.
+
+    Of records that were put directly (`stream_arn` None) it says nothing of Kinesis [C, AWS's sample events of Lambda].
+    """
     return json.dumps({
-        "invocationId": str(uuid.uuid4()), "sourceKinesisStreamArn": stream_arn, "deliveryStreamArn": delivery_stream_arn,
-        "region": delivery_stream_arn.split(":")[3],
+        "invocationId": str(uuid.uuid4()), **({"sourceKinesisStreamArn": stream_arn} if stream_arn else {}),
+        "deliveryStreamArn": delivery_stream_arn, "region": delivery_stream_arn.split(":")[3],
         "records": [{
             "recordId": _record_id(record), "approximateArrivalTimestamp": record.arrival, "data": record.data,
-            "kinesisRecordMetadata": {
+            **({"kinesisRecordMetadata": {
                 "sequenceNumber": record.sequence, "subsequenceNumber": 0, "partitionKey": record.key,
-                "shardId": record.shard, "approximateArrivalTimestamp": record.arrival}} for record in records],
+                "shardId": record.shard, "approximateArrivalTimestamp": record.arrival}} if stream_arn else {}),
+        } for record in records],
     }, separators=(",", ":")).encode()
 
 

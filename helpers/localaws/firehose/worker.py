@@ -1,89 +1,117 @@
-"""The two threads of one delivery stream: one reads the shards of its Kinesis stream, one transforms and delivers.
+"""The two threads of one delivery stream: one reads its source, one transforms and delivers.
 
 Between them is a queue of bounded length, so that a slow function slows the reading of its own stream and nothing else.
+With S3BackupMode Enabled there are two more, which deliver what was read, as it was, to the backup's bucket.
 """
 
 import base64
 import datetime
 import gzip
+import io
 import queue
 import uuid
+import zipfile
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from botocore.exceptions import ClientError
 
 from ..polling import DENIED, HOP_ERRORS, Worker, backoff, error_code, halt_all, now, sentence, wire_records
 from ..service import Context
+from .direct import SHARD, Log
 from .prefix import data_prefix, error_prefix
 from .transform import RECORD_OVERHEAD, REQUEST_BYTES, Failure, InvocationFailed, Source, invoke, outcomes, request_of
 
 POLL_SECONDS = 1.0        # AWS reads a shard once a second [C, AWS_FACTS.md part 4]: scaled, but no more often than
 SHORTEST_POLL = 0.5       # this, in real seconds
 PAGE = 10_000             # the most that GetRecords of Kinesis answers
+DIRECT_POLL = 0.1         # real seconds between two looks for records that were put directly
 FULL_PAGE = 1_000         # a page of this many or more says that there is much to catch up with: read on at once
 SHARDS_SECONDS = 5.0      # real seconds between two looks for new shards
 QUEUED_PAGES = 4          # pages read ahead of the delivery
 MEBIBYTE = 1024 * 1024
 PROCESSING_FAILED = "processing-failed"
-EXTENSIONS = {"UNCOMPRESSED": "", "GZIP": ".gz"}
+EXTENSIONS = {"UNCOMPRESSED": "", "GZIP": ".gz", "ZIP": ".zip"}
 
 
 @dataclass
 class Settings:
-    """What a worker needs of a stored delivery stream."""
+    """What a reader and a deliverer need of a stored delivery stream. Without a Kinesis stream, records are put directly."""
 
     arn: str
     name: str
     version: str
     started: float
-    source_arn: str
-    source_role: str
+    source_arn: str | None
+    source_role: str | None
     destination: dict
     processor: dict | None
+    delimiter: bytes
+    checkpoint: str  # its key in the store of checkpoints
+    label: str = ""
 
     @classmethod
-    def of(cls, stream: dict) -> "Settings":
-        destination = stream["Destination"]
+    def all_of(cls, stream: dict) -> "list[Settings]":
+        """Those of the destination and, if there is one, of the backup."""
+        destination, source = stream["Destination"], stream["Source"] or {}
         processing = destination.get("ProcessingConfiguration", {})
-        processors = processing.get("Processors", []) if processing.get("Enabled") else []
-        parameters = {p["ParameterName"]: p["ParameterValue"] for p in processors[0]["Parameters"]} if processors else None
-        return cls(arn=stream["Arn"], name=stream["Name"], version=stream["VersionId"], started=stream["Started"],
-                   source_arn=stream["Source"]["KinesisStreamARN"], source_role=stream["Source"]["RoleARN"],
-                   destination=destination, processor=parameters)
+        processors = {processor["Type"]: {p["ParameterName"]: p["ParameterValue"] for p in processor["Parameters"]}
+                      for processor in processing.get("Processors", []) if processing.get("Enabled")}
+        delimiter = processors.get("AppendDelimiterToRecord", {}).get("Delimiter", "")
+        own = cls(arn=stream["Arn"], name=stream["Name"], version=stream["VersionId"], started=stream["Started"],
+                  source_arn=source.get("KinesisStreamARN"), source_role=source.get("RoleARN"), destination=destination,
+                  processor=processors.get("Lambda"), delimiter=delimiter.replace("\\n", "\n").encode(), checkpoint=stream["Arn"])
+        if destination["S3BackupMode"] != "Enabled":
+            return [own]
+        return [own, replace(own, destination=destination["S3BackupDescription"], processor=None, delimiter=b"",
+                             checkpoint=backup_checkpoint(stream["Arn"]), label="backup: ")]
+
+
+def backup_checkpoint(arn: str) -> str:
+    return f"{arn} backup"
 
 
 class Delivery:
-    """The worker of one delivery stream: a `Reader` and a `Deliverer`, started and halted together.
+    """The workers of one delivery stream: a reader and a `Deliverer`, and two more for its backup, started and halted together.
 
     Checkpoints are the sequence number per shard up to which everything is in S3 (or dropped); they move after the write,
     so that a restart reads again what was only buffered: delivery is at least once.
     """
 
-    def __init__(self, context: Context, stream: dict, streams, checkpoints):
-        settings = Settings.of(stream)
-        self.arn, self._context, self._streams = settings.arn, context, streams
+    def __init__(self, context: Context, stream: dict, streams, checkpoints, log: Log | None):
+        self.arn, self._context, self._streams, self._log = stream["Arn"], context, streams, log
         self._troubles: dict[str, str | None] = {}
-        pages: queue.Queue = queue.Queue(QUEUED_PAGES)
-        self._reader = Reader(context, settings, self, pages, checkpoints.get(self.arn, {}))
-        self._deliverer = Deliverer(context, settings, self, pages, checkpoints)
+        self._readers: list[PageWorker] = []
+        self._deliverers: list[Deliverer] = []
+        for settings in Settings.all_of(stream):
+            pages: queue.Queue = queue.Queue(QUEUED_PAGES)
+            checkpoint = checkpoints.get(settings.checkpoint, {})
+            self._readers.append(DirectReader(context, settings, self, pages, checkpoint, log) if log else
+                                 Reader(context, settings, self, pages, checkpoint))
+            self._deliverers.append(Deliverer(context, settings, self, pages, checkpoints))
+        self._workers = [*self._readers, *self._deliverers]
 
     def prepare(self) -> None:
-        """Find the stream and its shards as the role; raises what AWS answers."""
-        self._reader.look_for_shards()
-        self._reader.take_iterators()
+        """Find the source as the role; raises what AWS answers."""
+        for reader in self._readers:
+            reader.prepare()
 
     def start(self) -> None:
-        self._reader.start()
-        self._deliverer.start()
+        for worker in self._workers:
+            worker.start()
 
     def ask_to_halt(self) -> None:
-        self._reader.ask_to_halt()
-        self._deliverer.ask_to_halt()
+        for worker in self._workers:
+            worker.ask_to_halt()
 
     def halt(self, timeout: float = 5.0) -> None:
-        """Stop both, within `timeout` real seconds."""
-        halt_all([self._reader, self._deliverer], timeout)
+        """Stop all, within `timeout` real seconds."""
+        halt_all(self._workers, timeout)
+
+    def checkpoint_moved(self) -> None:
+        """Let go of what was put directly and is delivered, and backed up if it is to be."""
+        if self._log:
+            self._log.trim(min(deliverer.checkpoint().get(SHARD, "") for deliverer in self._deliverers))
 
     def say(self, part: str, trouble: str | None) -> None:
         """Show what stops `part` of the work (None: nothing) in the stream's FailureDescription, and once in the log."""
@@ -96,12 +124,54 @@ class Delivery:
         self._context.log(self.arn, trouble or f"goes on: {part} works again")
 
 
-class Reader(Worker):
-    """Reads every shard, from where the checkpoint is or from when the delivery stream was created."""
+class PageWorker(Worker):
+    """Reads pages of records and hands them on."""
+
+    def __init__(self, context: Context, settings: Settings, delivery: Delivery, pages: queue.Queue):
+        super().__init__(f"{settings.label}reading for {settings.name}", context.clock)
+        self._settings, self._delivery, self._pages = settings, delivery, pages
+
+    def prepare(self) -> None:
+        """What must succeed before the delivery stream is ACTIVE."""
+
+    def say(self, trouble: str | None) -> None:
+        self._delivery.say(f"{self._settings.label}reading", trouble and self._settings.label + trouble)
+
+    def hand_on(self, records: list[Source]) -> bool:
+        """False if it was halted before there was room for them."""
+        while not self.halted.is_set():
+            try:
+                self._pages.put(records, timeout=0.2)
+                return True
+            except queue.Full:
+                continue
+        return False
+
+
+class DirectReader(PageWorker):
+    """Reads what was put into the delivery stream, from behind the checkpoint."""
+
+    def __init__(self, context: Context, settings: Settings, delivery: Delivery, pages: queue.Queue,
+                 checkpoint: dict[str, str], log: Log):
+        super().__init__(context, settings, delivery, pages)
+        self._log, self._read = log, checkpoint.get(SHARD)
+
+    def step(self) -> float:
+        records = self._log.read(self._read)
+        if records and self.hand_on(records):
+            self._read = records[-1].sequence
+        self.say(None)
+        return 0.0 if records else DIRECT_POLL
+
+    def failed(self, error: Exception) -> None:
+        self.say(sentence(error))
+
+
+class Reader(PageWorker):
+    """Reads every shard of the Kinesis stream, from where the checkpoint is or from when the delivery stream was created."""
 
     def __init__(self, context: Context, settings: Settings, delivery: Delivery, pages: queue.Queue, checkpoint: dict[str, str]):
-        super().__init__(f"reading for {settings.name}", context.clock)
-        self._settings, self._delivery, self._pages = settings, delivery, pages
+        super().__init__(context, settings, delivery, pages)
         self._role = context.role(settings.source_role, service="firehose.amazonaws.com", source_arn=settings.arn)
         self._poll = max(SHORTEST_POLL, context.clock.real(POLL_SECONDS))
         self._read: dict[str, str] = dict(checkpoint)    # sequence number of the last record read, per shard
@@ -118,14 +188,19 @@ class Reader(Worker):
             parent = self._parents[shard]
             if parent not in self._parents or parent in self._finished:
                 many |= self._read_page(shard) >= FULL_PAGE
-        self._delivery.say("reading", None)
+        self.say(None)
         return 0.0 if many else self._poll
 
     def failed(self, error: Exception) -> None:
         if error_code(error) in DENIED:
             self._role.forget()
         operation = getattr(error, "operation_name", "")
-        self._delivery.say("reading", sentence(error, f"kinesis:{operation}" if operation else ""))
+        self.say(sentence(error, f"kinesis:{operation}" if operation else ""))
+
+    def prepare(self) -> None:
+        self.look_for_shards()
+        for shard in self._parents:
+            self._iterators[shard] = self._iterator(shard)
 
     def look_for_shards(self) -> None:
         kinesis, request = self._kinesis(), {"StreamARN": self._settings.source_arn}
@@ -138,10 +213,6 @@ class Reader(Worker):
                 break
             request["ExclusiveStartShardId"] = description["Shards"][-1]["ShardId"]
         self._parents, self._shards_seen_at = shards, now()
-
-    def take_iterators(self) -> None:
-        for shard in self._parents:
-            self._iterators[shard] = self._iterator(shard)
 
     def _kinesis(self):
         return wire_records(self._role.client("kinesis"))
@@ -167,22 +238,13 @@ class Reader(Worker):
         if page["Records"]:
             records = [Source(shard, r["SequenceNumber"], r["PartitionKey"], round(r["ApproximateArrivalTimestamp"] * 1000),
                               r["Data"]) for r in page["Records"]]
-            if not self._hand_on(records):
+            if not self.hand_on(records):
                 return 0
             self._read[shard] = records[-1].sequence
         self._iterators[shard] = page.get("NextShardIterator")
         if self._iterators[shard] is None:
             self._finished.add(shard)
         return len(page["Records"])
-
-    def _hand_on(self, records: list[Source]) -> bool:
-        while not self.halted.is_set():
-            try:
-                self._pages.put(records, timeout=0.2)
-                return True
-            except queue.Full:
-                continue
-        return False
 
 
 @dataclass
@@ -211,7 +273,7 @@ class Deliverer(Worker):
     """
 
     def __init__(self, context: Context, settings: Settings, delivery: Delivery, pages: queue.Queue, checkpoints):
-        super().__init__(f"delivering for {settings.name}", context.clock)
+        super().__init__(f"{settings.label}delivering for {settings.name}", context.clock)
         self._settings, self._delivery, self._pages, self._checkpoints = settings, delivery, pages, checkpoints
         destination, real = settings.destination, context.clock.real
         self._role = context.role(destination["RoleARN"], service="firehose.amazonaws.com", source_arn=settings.arn)
@@ -252,7 +314,14 @@ class Deliverer(Worker):
     def failed(self, error: Exception) -> None:
         if error_code(error) in DENIED:
             self._role.forget()
-        self._delivery.say("delivering", sentence(error, "s3:PutObject" if isinstance(error, HOP_ERRORS) else ""))
+        self._say("delivering", sentence(error, "s3:PutObject" if isinstance(error, HOP_ERRORS) else ""))
+
+    def checkpoint(self) -> dict[str, str]:
+        """The sequence number, per shard, up to which all is delivered."""
+        return self._checkpoints.get(self._settings.checkpoint, {})
+
+    def _say(self, part: str, trouble: str | None) -> None:
+        self._delivery.say(self._settings.label + part, trouble and self._settings.label + trouble)
 
     def _time_left(self) -> float:
         """Real seconds until a buffer closes by its interval; half a second at most, to notice a halt."""
@@ -292,11 +361,11 @@ class Deliverer(Worker):
         for attempt in range(1, attempts + 1):
             try:
                 delivered, failed = outcomes(batch, invoke(self._lambda_role, processor["LambdaArn"], request))
-                self._delivery.say("transforming", None)
+                self._say("transforming", None)
                 break
             except InvocationFailed as error:
                 if error.reason:
-                    self._delivery.say("transforming", error.reason)
+                    self._say("transforming", error.reason)
                 delivered, failed = [], [(record, Failure(error.code, attempt)) for record in batch]
             if attempt < attempts and self.halted.wait(backoff(self.clock, attempt)):
                 return  # halted: the batch is read again by the next worker
@@ -308,8 +377,8 @@ class Deliverer(Worker):
     def _take(self, records: list[Source], delivered: list[tuple[Source, bytes]], failed: list[tuple[Source, Failure]]) -> None:
         """Into S3's buffer: what became of `records`."""
         for record, data in delivered:
-            self._data.add(record, data)
-            self._output_bytes += len(data)
+            self._data.add(record, data + self._settings.delimiter)
+            self._output_bytes += len(data) + len(self._settings.delimiter)
         for record, failure in failed:
             self._errors.add(record, failure.line(record, self._settings.processor["LambdaArn"]))
         if self._output_opened is None:
@@ -326,12 +395,10 @@ class Deliverer(Worker):
         destination = self._settings.destination
         prefix = destination.get("Prefix")
         if self._data.parts:
-            compressed = destination["CompressionFormat"] == "GZIP"
-            body = b"".join(self._data.parts)
             key = self._data.key = self._data.key or (
                 data_prefix(prefix, self._data.arrival) + self._object_name(self._data.arrival)
                 + (destination.get("FileExtension") or EXTENSIONS[destination["CompressionFormat"]]))
-            self._write(key, gzip.compress(body) if compressed else body)
+            self._write(key, _compressed(destination["CompressionFormat"], key, b"".join(self._data.parts)))
             self._data = Output()
         if self._errors.parts:
             key = self._errors.key = self._errors.key or (
@@ -339,12 +406,25 @@ class Deliverer(Worker):
                 + self._object_name(self._errors.arrival))
             self._write(key, b"".join(self._errors.parts))
             self._errors = Output()
-        self._checkpoints[self._settings.arn] = {**self._checkpoints.get(self._settings.arn, {}), **self._positions}
+        self._checkpoints[self._settings.checkpoint] = {**self.checkpoint(), **self._positions}
         self._output_bytes, self._output_opened, self._positions = 0, None, {}
-        self._delivery.say("delivering", None)
+        self._delivery.checkpoint_moved()
+        self._say("delivering", None)
 
     def _object_name(self, arrival: datetime.datetime) -> str:
         return f"{self._settings.name}-{self._settings.version}-{arrival:%Y-%m-%d-%H-%M-%S}-{uuid.uuid4()}"
 
     def _write(self, key: str, body: bytes) -> None:
         self._role.client("s3").put_object(Bucket=self._bucket, Key=key, Body=body)
+
+
+def _compressed(how: str, key: str, body: bytes) -> bytes:
+    """`body` as the object `key` holds it. What AWS names the one file in a ZIP archive is unknown [U]; here, as the object."""
+    if how == "GZIP":
+        return gzip.compress(body)
+    if how == "ZIP":
+        archive = io.BytesIO()
+        with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
+            file.writestr(key.rpartition("/")[2].removesuffix(".zip"), body)
+        return archive.getvalue()
+    return body

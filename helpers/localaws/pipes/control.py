@@ -6,6 +6,7 @@ from ..polling import HOP_ERRORS, halt_all, in_background, sentence
 from ..service import AwsError, Caller, Context, Service
 from .event import parse_path
 from .patterns import Pattern
+from .template import Template
 from .worker import PipeWorker, StreamGone
 
 # BatchSize 100 is the console's default, 1 that of CloudFormation; which the API has is unknown [U], here 100.
@@ -223,18 +224,23 @@ def _checked(pipe: dict) -> dict:
         _refuse("SourceParameters.DynamoDBStreamParameters is required for a DynamoDB stream.")
     if "KinesisStreamParameters" not in target:
         _refuse("TargetParameters.KinesisStreamParameters is required for a Kinesis stream.")
-    for parameters, known in ((source, {"DynamoDBStreamParameters", "FilterCriteria"}), (target, {"KinesisStreamParameters"})):
+    for parameters, known in ((source, {"DynamoDBStreamParameters", "FilterCriteria"}),
+                              (target, {"KinesisStreamParameters", "InputTemplate"})):
         for name in parameters.keys() - known:
-            if parameters[name] != "":  # an empty InputTemplate removes it
-                _unsupported(name)
+            _unsupported(name)
     stream = {**_SOURCE_DEFAULTS, **source["DynamoDBStreamParameters"]}
     if stream["BatchSize"] > _KINESIS_BATCH:
         _refuse(f"BatchSize {stream['BatchSize']} is above what the target takes: a Kinesis stream takes {_KINESIS_BATCH}.")
-    if stream["ParallelizationFactor"] != 1:
-        _unsupported("ParallelizationFactor other than 1")
-    for name in ("OnPartialBatchItemFailure", "DeadLetterConfig"):
-        if stream.get(name):
-            _unsupported(name)
+    dead_letters = stream.get("DeadLetterConfig", {}).get("Arn", "")
+    if dead_letters and not dead_letters.startswith(("arn:aws:sqs:", "arn:aws:sns:")):
+        _refuse(f"DeadLetterConfig.Arn {dead_letters} is neither an SQS queue nor an SNS topic.")
+    if dead_letters.endswith(".fifo"):
+        _unsupported(f"DeadLetterConfig.Arn {dead_letters}: a FIFO queue or topic")
+    if target.get("InputTemplate"):
+        try:
+            Template(target["InputTemplate"], pipe)
+        except ValueError as error:
+            _refuse(f"InputTemplate: {error}.")
     for item in source.get("FilterCriteria", {}).get("Filters", []):
         try:
             Pattern(item.get("Pattern", ""))
@@ -246,4 +252,5 @@ def _checked(pipe: dict) -> dict:
             raise ValueError("it is static text, or wholly a path such as $.eventID")
     except ValueError as error:
         _refuse(f"PartitionKey {key!r} is not valid: {error}.")
-    return {**pipe, "SourceParameters": {**source, "DynamoDBStreamParameters": stream}}
+    return {**pipe, "SourceParameters": {**source, "DynamoDBStreamParameters": stream},
+            "TargetParameters": {name: value for name, value in target.items() if value != ""}}  # "" removes the InputTemplate

@@ -1,17 +1,27 @@
-"""The poller of one pipe: reads the shards of a DynamoDB stream, closes batches, puts them into a Kinesis stream."""
+"""The poller of one pipe: reads the shards of a DynamoDB stream, closes batches, puts them into a Kinesis stream.
 
+A shard's changes go through as many lanes as ParallelizationFactor says, those of one item always through the same one.
+"""
+
+import json
 import time
+import zlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import NoReturn
 
 from botocore.exceptions import ClientError
 
 from ..polling import DENIED, HOP_ERRORS, Worker, backoff, error_code, now, sentence, wire_records
 from ..service import Context
+from .dead_letters import DeadLetters
 from .event import body_of, event_of, parse_path, select
 from .patterns import Pattern
+from .template import Template
 
 POLL_SECONDS = 0.25            # AWS polls a shard about four times a second [C, AWS_FACTS.md part 2]; real, not scaled
 PAGE = 1000                    # the most GetRecords of a stream answers
+HELD = 5 * PAGE                # changes of a shard that are held while one of its lanes is blocked and others go on
 FULL_PAGE = 250                # a page of this many or more says that there is much to catch up with: read on at once
 SHARDS_SECONDS = 5.0           # how often the list of shards, and whether the stream is still there, is looked up
 BATCH_BYTES = 6 * 1024 * 1024  # a batch closes at this size [C]
@@ -41,43 +51,69 @@ class NoPartitionKey(Exception):
 
 @dataclass(slots=True)
 class Entry:
-    """One change on its way."""
+    """One change on its way. `before` is the sequence number that was read before it, None if it was the first."""
 
     sequence: str
+    before: str | None
     created: float
     event: dict
     data: bytes
 
 
 @dataclass
-class Shard:
-    """Where a pipe stands in one shard.
+class Lane:
+    """The batches of a shard that are delivered one after the other."""
 
-    `delivered` is the checkpoint: the sequence number up to which all is done (None: nothing yet, start at the horizon).
-    """
-
-    id: str
-    parent: str | None
-    delivered: str | None = None
-    read: str | None = None
-    iterator: str | None = None
-    exhausted: bool = False                               # closed, and read to its end
-    waiting: list[Entry] = field(default_factory=list)    # read, in no batch yet
-    opened: float = 0.0                                   # when the first of them came
-    batch: list[Entry] = field(default_factory=list)      # what is left of the batch that is being delivered
-    batch_end: str | None = None
-    attempts: int = 0                                     # failed deliveries of that batch
+    waiting: list[Entry] = field(default_factory=list)      # read, in no batch yet
+    opened: float = 0.0                                     # when the first of them came
+    batch: list[Entry] = field(default_factory=list)        # what is left of the batch, or the half, that is being delivered
+    later: list[list[Entry]] = field(default_factory=list)  # the other parts of a batch that was halved
+    attempts: int = 0                                       # failed deliveries of `batch`
     retry_at: float = 0.0
 
     @property
+    def oldest(self) -> Entry | None:
+        return next(iter(self.batch or self.waiting), None)
+
+
+@dataclass
+class Shard:
+    """Where a pipe stands in one shard."""
+
+    id: str
+    parent: str | None
+    read: str | None = None                               # the sequence number of the last record read
+    iterator: str | None = None
+    exhausted: bool = False                               # closed, and read to its end
+    lanes: list[Lane] = field(default_factory=lambda: [Lane()])
+
+    @property
+    def delivered(self) -> str | None:
+        """The checkpoint: the sequence number up to which all is done (None: nothing yet, start at the horizon)."""
+        pending = [lane.oldest for lane in self.lanes if lane.oldest]
+        return min(pending, key=lambda entry: int(entry.sequence)).before if pending else self.read
+
+    @property
     def finished(self) -> bool:
-        return self.exhausted and not self.waiting and not self.batch
+        return self.exhausted and not any(lane.oldest for lane in self.lanes)
+
+    @property
+    def takes_more(self) -> bool:
+        """Whether there is a lane that is not blocked, and room for what the blocked ones would hold."""
+        return not self.exhausted and not all(lane.batch for lane in self.lanes) and (
+            sum(len(lane.waiting) for lane in self.lanes) < HELD)
+
+    def lane_of(self, event: dict) -> Lane:
+        """The lane of the event's item: what happens to one item stays in order."""
+        if len(self.lanes) == 1:
+            return self.lanes[0]
+        return self.lanes[zlib.crc32(json.dumps(event["dynamodb"]["Keys"], sort_keys=True).encode()) % len(self.lanes)]
 
 
 class PipeWorker(Worker):
-    """Moves the changes of one pipe. Delivery is at least once, and in order within a shard.
+    """Moves the changes of one pipe. Delivery is at least once, and in order within a lane: so always for one item.
 
-    The checkpoint of a shard moves only when a whole batch is delivered or discarded. While source or target are refused,
+    The checkpoint of a shard is behind everything that is not delivered or discarded yet. While source or target are refused,
     the pipe stays RUNNING, says why in StateReason and goes on by itself once it may again: AWS backs off polling and
     *may* disable such a pipe [C]; a pipe that comes back is the reading that loses nothing.
     """
@@ -89,6 +125,11 @@ class PipeWorker(Worker):
         self._role = context.role(pipe["RoleArn"], service="pipes.amazonaws.com", source_arn=self.arn)
         source = pipe["SourceParameters"]["DynamoDBStreamParameters"]
         self._latest = source["StartingPosition"] == "LATEST"
+        self._lanes = source["ParallelizationFactor"]
+        self._pool = ThreadPoolExecutor(self._lanes, "lane") if self._lanes > 1 else None
+        self._bisect = source.get("OnPartialBatchItemFailure") == "AUTOMATIC_BISECT"
+        dead_letters = source.get("DeadLetterConfig", {}).get("Arn")
+        self._dead_letters = DeadLetters(self._role, dead_letters, context.endpoint, pipe) if dead_letters else None
         self._batch_size = source["BatchSize"]
         self._window = context.clock.real(source["MaximumBatchingWindowInSeconds"])
         self._retries = source["MaximumRetryAttempts"]
@@ -97,7 +138,10 @@ class PipeWorker(Worker):
         self._filters = [Pattern(f["Pattern"]) for f in pipe["SourceParameters"].get("FilterCriteria", {}).get("Filters", [])]
         key = pipe["TargetParameters"]["KinesisStreamParameters"]["PartitionKey"]
         self._key, self._key_path = key, parse_path(key) if key.startswith("$") else None
+        template = pipe["TargetParameters"].get("InputTemplate")
+        self._body = Template(template, pipe).body_of if template else body_of
         self._shards: dict[str, Shard] = {}
+        self._saved: dict[str, str | None] | None = None
         self._shards_seen_at = float("-inf")
         self._stream_open = True
         self._reason: str | None = pipe.get("StateReason")
@@ -119,7 +163,7 @@ class PipeWorker(Worker):
         if self.arn not in self._checkpoints:
             if self._latest:
                 for shard in self._shards.values():
-                    shard.delivered = shard.read = self._newest(shard)
+                    shard.read = self._newest(shard)
             self._save()
 
     def _newest(self, shard: Shard) -> str | None:
@@ -137,18 +181,25 @@ class PipeWorker(Worker):
         if not self._stream_open and all(shard.finished for shard in self._shards.values()):
             raise StreamGone
         read, refusal = 0, None
-        for shard in [s for s in self._shards.values() if not s.finished and not self._waits_for_parent(s)]:
-            if not shard.batch and not shard.exhausted:
-                read += self._read(shard)
-            try:
-                self._deliver_due(shard)
-            except TargetRefused as error:
-                refusal = refusal or error.reason
+        try:
+            for shard in [s for s in self._shards.values() if not s.finished and not self._waits_for_parent(s)]:
+                if shard.takes_more:
+                    read += self._read(shard)
+                deliver = self._pool.map if self._pool else map
+                refusals = list(deliver(lambda lane, shard=shard: self._deliver_due(shard, lane), shard.lanes))
+                refusal = refusal or next(filter(None, refusals), None)
+        finally:
+            self._save()
         if refusal:
             self._say(refusal)
-        elif not any(shard.attempts for shard in self._shards.values()):
+        elif not any(lane.batch for shard in self._shards.values() for lane in shard.lanes):
             self._say(None)
         return 0.0 if read >= FULL_PAGE else POLL_SECONDS
+
+    def run(self) -> None:
+        super().run()
+        if self._pool:
+            self._pool.shutdown(wait=False)
 
     def failed(self, error: Exception) -> None:
         if isinstance(error, StreamGone):
@@ -188,8 +239,8 @@ class PipeWorker(Worker):
         self._stream_open = stream["StreamStatus"] in ("ENABLED", "ENABLING")
         for shard_id, parent in known.items():
             if shard_id not in self._shards:
-                position = checkpoints.get(shard_id)
-                self._shards[shard_id] = Shard(shard_id, parent, delivered=position, read=position)
+                self._shards[shard_id] = Shard(shard_id, parent, read=checkpoints.get(shard_id),
+                                               lanes=[Lane() for _ in range(self._lanes)])
         for shard_id in [s.id for s in self._shards.values() if s.finished and s.id not in known]:
             del self._shards[shard_id]
         self._shards_seen_at = now()
@@ -203,15 +254,13 @@ class PipeWorker(Worker):
         records = self._page(shard)
         for record in records:
             event = event_of(record, self._stream)
-            shard.read = event["dynamodb"]["SequenceNumber"]
+            before, shard.read = shard.read, event["dynamodb"]["SequenceNumber"]
             if not self._filters or any(pattern.matches(event) for pattern in self._filters):
-                if not shard.waiting:
-                    shard.opened = now()
+                lane = shard.lane_of(event)
+                if not lane.waiting:
+                    lane.opened = now()
                 created = event["dynamodb"]["ApproximateCreationDateTime"]
-                shard.waiting.append(Entry(shard.read, created, event, body_of(event)))
-        if records and not shard.waiting:  # all filtered out: done with
-            shard.delivered = shard.read
-            self._save()
+                lane.waiting.append(Entry(shard.read, before, created, event, self._body(event)))
         return len(records)
 
     def _page(self, shard: Shard) -> list[dict]:
@@ -239,57 +288,70 @@ class PipeWorker(Worker):
 
     # -- batches and target ------------------------------------------------------------------------------------------
 
-    def _close_batch(self, shard: Shard) -> bool:
+    def _close_batch(self, shard: Shard, lane: Lane) -> bool:
         """Make a batch of what waits if it is due: by size, by 6 MB, or by the window; True if there is one."""
         taken = size = 0
-        for entry in shard.waiting[:self._batch_size]:
+        for entry in lane.waiting[:self._batch_size]:
             if taken and size + len(entry.data) > BATCH_BYTES:
                 break
             size += len(entry.data)
             taken += 1
-        full = taken == self._batch_size or taken < len(shard.waiting)
-        if not taken or not (full or shard.exhausted or now() - shard.opened >= self._window):
+        full = taken == self._batch_size or taken < len(lane.waiting)
+        if not taken or not (full or shard.exhausted or now() - lane.opened >= self._window):
             return False
-        shard.batch, shard.waiting = shard.waiting[:taken], shard.waiting[taken:]
-        shard.batch_end, shard.attempts, shard.opened = shard.batch[-1].sequence, 0, now()
+        lane.batch, lane.waiting, lane.opened = lane.waiting[:taken], lane.waiting[taken:], now()
         return True
 
-    def _deliver_due(self, shard: Shard) -> None:
-        """Deliver the batches that are due; TargetRefused as soon as one is not taken."""
-        before = shard.delivered
+    def _deliver_due(self, shard: Shard, lane: Lane) -> str | None:
+        """Deliver the lane's batches that are due until one is not taken; the reason, if somebody must act."""
         try:
-            while not self.halted.is_set() and (shard.batch or self._close_batch(shard)) and shard.retry_at <= now():
-                self._deliver(shard)
-        finally:
-            if shard.delivered != before:
-                self._save()
+            while not self.halted.is_set() and lane.retry_at <= now() and (lane.batch or self._close_batch(shard, lane)):
+                self._deliver(shard, lane)
+        except TargetRefused as error:
+            return error.reason
+        return None
 
-    def _deliver(self, shard: Shard) -> None:
-        """Put what is left of the batch; TargetRefused if something still is."""
+    def _deliver(self, shard: Shard, lane: Lane) -> None:
+        """Put what is left of the batch; TargetRefused if something still is.
+
+        AUTOMATIC_BISECT halves what was not taken instead of trying it again as it is, down to one record. Whether AWS
+        counts a halving as one of the attempts is unknown [U]; Lambda's pollers do not, and here it does not count.
+        """
         if self._longest_age is not None:
             oldest = time.time() - self._longest_age
-            self._discard(shard, [entry for entry in shard.batch if entry.created < oldest], "RecordAgeExceeded")
+            self._discard(shard, lane, [entry for entry in lane.batch if entry.created < oldest], "RecordAgeExceeded")
         reason: str | None = None
         try:
-            self._put(shard)
+            self._put(lane)
         except NoPartitionKey as error:
             reason = str(error)
         except HOP_ERRORS as error:
-            if error_code(error) in DENIED:
-                self._role.forget()
-            reason = sentence(error, "kinesis:PutRecords")
-        if shard.batch:
-            shard.attempts += 1
-            if self._retries < 0 or shard.attempts <= self._retries:
-                shard.retry_at = now() + backoff(self.clock, shard.attempts)
-                raise TargetRefused(reason)
-            self._discard(shard, shard.batch, "RetryAttemptsExhausted")
-        shard.delivered, shard.attempts, shard.retry_at = shard.batch_end, 0, 0.0
+            reason = self._refusal(error, "kinesis:PutRecords")
+        if self._bisect and len(lane.batch) > 1:
+            middle = len(lane.batch) // 2
+            lane.later.insert(0, lane.batch[middle:])
+            lane.batch, lane.attempts = lane.batch[:middle], 0
+            self._try_later(lane, reason)
+        if lane.batch:
+            lane.attempts += 1
+            if self._retries < 0 or lane.attempts <= self._retries:
+                self._try_later(lane, reason)
+            self._discard(shard, lane, lane.batch, "RetryAttemptsExhausted")
+        lane.batch, lane.attempts, lane.retry_at = lane.later.pop(0) if lane.later else [], 0, 0.0
 
-    def _put(self, shard: Shard) -> None:
+    def _try_later(self, lane: Lane, reason: str | None) -> NoReturn:
+        lane.retry_at = now() + backoff(self.clock, max(1, lane.attempts))
+        raise TargetRefused(reason)
+
+    def _refusal(self, error: Exception, action: str) -> str:
+        if error_code(error) in DENIED:
+            self._role.forget()
+        return sentence(error, action)
+
+    def _put(self, lane: Lane) -> None:
         """PutRecords in as many calls as it takes; what was not taken stays in the batch."""
         kinesis = self._role.client("kinesis", parameter_validation=False)
-        entries, left, position = shard.batch, [], 0
+        entries, left, position = lane.batch, [], 0
         try:
             while position < len(entries):
                 part, size = [], 0
@@ -304,7 +366,7 @@ class PipeWorker(Worker):
                     left += [entry for entry, result in zip(part, answer["Records"]) if "ErrorCode" in result]
                 position += len(part)
         finally:
-            shard.batch = left + entries[position:]
+            lane.batch = left + entries[position:]
 
     def _partition_key(self, event: dict) -> str:
         """The static text, or what the path selects in the source event: text, or a number as text.
@@ -319,18 +381,32 @@ class PipeWorker(Worker):
             raise NoPartitionKey(f"The partition key path {self._key} selects no text or number in event {event['eventID']}.")
         return str(value)
 
-    def _discard(self, shard: Shard, entries: list[Entry], condition: str) -> None:
-        if entries:
-            gone = {entry.sequence for entry in entries}
-            shard.batch = [entry for entry in shard.batch if entry.sequence not in gone]
-            self._context.log(self.arn, f"{condition}: {len(entries)} records of {shard.id} discarded, "
-                                        f"{entries[0].sequence} to {entries[-1].sequence}")
+    def _discard(self, shard: Shard, lane: Lane, entries: list[Entry], condition: str) -> None:
+        """Give `entries` of the batch up, and tell the dead-letter queue.
+
+        What AWS does when that queue takes nothing is unknown [U]; here nothing is given up then, and the reason is said.
+        """
+        if not entries:
+            return
+        first, last = entries[0], entries[-1]
+        if self._dead_letters:
+            try:
+                self._dead_letters.tell(condition, shard.id, len(entries), (first.sequence, last.sequence), (first.created, last.created))
+            except HOP_ERRORS as error:
+                self._try_later(lane, self._refusal(error, self._dead_letters.action))
+        gone = {entry.sequence for entry in entries}
+        lane.batch = [entry for entry in lane.batch if entry.sequence not in gone]
+        self._context.log(self.arn, f"{condition}: {len(entries)} records of {shard.id} discarded, "
+                                    f"{first.sequence} to {last.sequence}")
 
     # -- state -------------------------------------------------------------------------------------------------------
 
     def _save(self) -> None:
-        positions = {**self._checkpoints.get(self.arn, {}), **{s.id: s.delivered for s in self._shards.values()}}
-        self._checkpoints[self.arn] = positions
+        """Write the checkpoints if one has moved."""
+        positions = {shard.id: shard.delivered for shard in self._shards.values()}
+        if positions != self._saved:
+            self._checkpoints[self.arn] = {**self._checkpoints.get(self.arn, {}), **positions}
+            self._saved = positions
 
     def _say(self, reason: str | None) -> None:
         """Show `reason` (None: all is well) in the pipe's StateReason, once."""
