@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -42,6 +43,7 @@ def lab(options) -> None:
     arguments = [] if options.browser else ["--no-browser"]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         arguments.append("--allow-root")  # in a container everybody is root; the server listens on loopback and wants a token
+    signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C is for JupyterLab, which asks; this process waits for its answer
     sys.exit(subprocess.call([sys.executable, "-m", "jupyterlab", *arguments, "--ip=127.0.0.1",
                               f"--ServerApp.root_dir={ROOT}",
                               f"--LabApp.default_url=/lab/tree/{LEARNERS_COPIES.name}/{CHAPTERS[0].path.name}"]))
@@ -60,13 +62,13 @@ def bench(_options) -> None:
         measured.main(local, seconds)
 
 
-def notebooks(options) -> None:
+def notebooks(_options) -> None:
     """write the committed notebooks' outputs and the pictures afresh, from one clean run"""
     from .plots import save_pipelines
 
     save_pipelines(NOTEBOOKS / "images")
     with fresh_local_aws():
-        chapters.commit_outputs(chapters.run(CHAPTERS, settings_from(options), RUNS))
+        chapters.commit_outputs(chapters.run(CHAPTERS, Settings(), RUNS))
 
 
 def clean(_options) -> None:
@@ -112,14 +114,16 @@ def main(arguments: list[str] | None = None) -> None:
     for command in (run, lab, test, bench, notebooks, clean):
         sub = commands.add_parser(command.__name__, help=command.__doc__, description=command.__doc__)
         sub.set_defaults(command=command)
-        if command in (run, lab, notebooks):
+        if command in (run, lab):
             sub.add_argument("parameters", nargs="*", metavar="name=value", help="settings that differ from the defaults, such as "
                              "changes=500 seed=7; target=aws account=123456789012 turns the switch to real AWS")
         if command is lab:
             sub.add_argument("--no-browser", dest="browser", action="store_false", help="only print the address")
         if command is test:
-            sub.add_argument("pytest", nargs=argparse.REMAINDER, help="words for pytest, such as -k transform")
-    options = parser.parse_args(arguments)
+            sub.usage = f"{sub.prog} [words for pytest, such as -k transform]"
+    options, options.pytest = parser.parse_known_args(arguments)
+    if options.pytest and options.command is not test:
+        parser.error(f"unrecognized arguments: {' '.join(options.pytest)}")
     try:
         options.command(options)
     except (SettingsError, GuardError, LocalAwsError, chapters.ChapterFailed) as error:

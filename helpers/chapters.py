@@ -29,6 +29,8 @@ ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = ROOT / "notebooks"
 RUNS = ROOT / "runs"
 CELL_SECONDS = 300  # no cell may take longer; on the local AWS none takes a tenth of it
+
+
 @dataclass(frozen=True)
 class Chapter:
     """One notebook: its number ("05"), its file's stem, the minutes it takes a learner, and whether what it builds is there."""
@@ -74,7 +76,7 @@ def missing(aws: Aws, before: str) -> list[Chapter]:
         try:
             built = chapter.is_built(aws)
         except ClientError as error:
-            if not re.search("NotFound|EntityNotFound|NoSuch|404", error.response["Error"]["Code"]):
+            if not re.search("NotFound|NoSuch|404", error.response["Error"]["Code"]):
                 raise
             built = False
         if not built:
@@ -127,6 +129,8 @@ def _run_one(chapter: Chapter, settings: Settings, output: Path) -> Result:
     except papermill.PapermillExecutionError as error:
         raise ChapterFailed(f"Chapter {chapter.stem} stopped at cell {error.cell_index}: {error.ename}: {error.evalue}\n"
                             f"The notebook as far as it came: {output}") from None
+    except (TimeoutError, RuntimeError) as error:  # nbclient's: a cell took too long, the kernel died
+        raise ChapterFailed(f"Chapter {chapter.stem} stopped: {error}\nThe notebook as far as it came: {output}") from None
     return Result(chapter, time.monotonic() - started, count_checkpoints(notebook), output)
 
 
@@ -148,13 +152,17 @@ def _changed(settings: Settings) -> dict:
 
 
 def merge(results: Iterable[Result]) -> nbformat.NotebookNode:
-    """All executed chapters one after the other, as one notebook to read."""
+    """All executed chapters one after the other, as one notebook to read; links between them lead to their beginnings."""
     whole = nbformat.v4.new_notebook()
     for result in results:
         notebook = nbformat.read(result.path, as_version=4)
         whole.metadata = notebook.metadata
         for number, cell in enumerate(notebook.cells):
             cell.id = f"c{result.chapter.number}-{number}"
+            if cell.cell_type == "markdown":
+                cell.source = re.sub(r"\]\((\w+)\.ipynb\)", r"](#\1)", cell.source)
+            if number == 0:
+                cell.source = f'<a id="{result.chapter.stem}"></a>\n\n{cell.source}'
             whole.cells.append(cell)
     return whole
 

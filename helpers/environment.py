@@ -6,13 +6,17 @@ It imports nothing of the workbook, so `python helpers/environment.py` also help
 import importlib
 import platform
 import sys
-import tomllib
 from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
 
-from packaging.requirements import Requirement
-from packaging.specifiers import SpecifierSet
+try:
+    import tomllib
+
+    from packaging.requirements import Requirement
+    from packaging.specifiers import SpecifierSet
+except ImportError as error:
+    sys.exit(f"[FAIL] {error}. Use Python 3.11 to 3.13; `python -m pip install -e .` in the workbook's folder brings the packages.")
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ("products.csv",

@@ -13,7 +13,7 @@ from .session import Aws
 
 
 def table_stream_arn(aws: Aws) -> str:
-    """ARN of the table's stream; LookupError if it was never switched on."""
+    """ARN of the table's stream; LookupError if it is off."""
     table = aws.client("dynamodb").describe_table(TableName=aws.settings.table)["Table"]
     if not table.get("StreamSpecification", {}).get("StreamEnabled"):
         raise LookupError(f"The stream of table {table['TableName']} is off: chapter 02 switches it on.")
@@ -75,7 +75,7 @@ def on_the_way(aws: Aws) -> list[str]:
     """Ids of the change events that the table's stream holds and the Kinesis stream does not hold yet, oldest first."""
     ids = re.compile(rb'"eventID": ?"([^"]+)"')  # a record that is no JSON has one too, or none
     arrived = {found[1].decode() for data in shard_records(aws)["data"] if (found := ids.search(data))}
-    return [event_id for event in change_events(aws) if (event_id := event["eventID"].replace("-", "")) not in arrived]
+    return [event["eventID"] for event in change_events(aws) if event["eventID"] not in arrived]
 
 
 def objects(aws: Aws, prefix: str) -> pd.DataFrame:
@@ -103,7 +103,8 @@ def failed_records(aws: Aws) -> list[dict]:
 
 
 def _lines(aws: Aws, key: str) -> list[str]:
-    return read_object(aws, key).rstrip("\n").split("\n")
+    """One JSON text a line; none in an object without content, such as a console's "folder"."""
+    return [line for line in read_object(aws, key).split("\n") if line]
 
 
 def function_counts(aws: Aws) -> Counter:
@@ -136,7 +137,8 @@ def _pages(client, iterator: str | None) -> Iterator[dict]:
     while iterator and empty < 2:
         answer = client.get_records(ShardIterator=iterator, Limit=1000)
         yield answer
-        if answer.get("MillisBehindLatest") == 0 and not answer["Records"]:
+        behind = answer.get("MillisBehindLatest")
+        if behind == 0 and not answer["Records"]:
             return
-        empty = 0 if answer["Records"] else empty + 1
+        empty = 0 if answer["Records"] or behind else empty + 1
         iterator = answer.get("NextShardIterator")

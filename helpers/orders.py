@@ -178,7 +178,8 @@ class OrderSource:
             lanes[hash(change.orderid) % workers].append((number, change))
         with _progress("orders", " changes", progress, len(self._plan)) as bar, ThreadPoolExecutor(workers) as pool:
             try:
-                wait([pool.submit(run, lane) for lane in lanes])
+                for lane in wait([pool.submit(run, lane) for lane in lanes]).done:
+                    lane.result()  # of what is no failed change, nothing is swallowed
             finally:
                 stop.set()  # an interrupted cell ends its threads too
         if failures:

@@ -12,7 +12,9 @@ from .settings import Settings, check_parameters
 
 # How AWS's own clients try again, bounded: throttling and dropped connections are part of streaming.
 CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 6}, max_pool_connections=20)
-_LOCAL_VARIABLES = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION", "AWS_REGION")
+_LOCAL_VARIABLES = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION", "AWS_REGION",
+                    "no_proxy")
+_set_aside: dict[str, str] = {}  # what this kernel had in its environment before connect() turned it to the local AWS
 
 
 class GuardError(RuntimeError):
@@ -47,25 +49,35 @@ def connect(settings: Settings) -> Aws:
     """Connect to what `settings.target` names, and show a banner that says where this notebook works.
 
     "local" starts the local AWS if it does not run, and points every AWS client of this process at it (boto3's default
-    session, awswrangler). "aws" uses the credentials boto3 finds and refuses, with a GuardError, any account but the one
-    in the settings.
+    session, awswrangler); AWS variables of your own, such as a profile, come back when the switch is turned. "aws" uses
+    the credentials boto3 finds and refuses, with a GuardError, any account but the one in the settings.
     """
     check_parameters(_injected_parameters())
-    if os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://127.0.0.1:"):
-        for name in _LOCAL_VARIABLES:  # left by an earlier connect() of this kernel, before the switch was turned
-            os.environ.pop(name, None)
+    _leave_local()
     clock_scale = 1.0
     if settings.target == "local":
         status = localaws.start()
         clock_scale = status.clock_scale
-        os.environ.update(status.environment, AWS_DEFAULT_REGION=settings.region, AWS_REGION=settings.region,
-                          AWS_ACCESS_KEY_ID=settings.account)
+        variables = status.environment | {"AWS_DEFAULT_REGION": settings.region, "AWS_REGION": settings.region,
+                                          "AWS_ACCESS_KEY_ID": settings.account}
+        own = [name for name in os.environ if name.startswith("AWS_") or name == "no_proxy"]
+        _set_aside.update({name: os.environ.pop(name) for name in own})
+        os.environ.update(variables)
     boto3.setup_default_session(region_name=settings.region)
     aws = Aws(settings, boto3.Session(region_name=settings.region), clock_scale)
     if settings.target == "aws":
         _guard(aws)
     print(banner(aws))
     return aws
+
+
+def _leave_local() -> None:
+    """Undo what an earlier connect() of this kernel set, before the switch was turned, or `localaws env` in its shell."""
+    if os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://127.0.0.1:"):
+        for name in _LOCAL_VARIABLES:
+            os.environ.pop(name, None)
+    os.environ.update(_set_aside)
+    _set_aside.clear()
 
 
 def banner(aws: Aws) -> str:

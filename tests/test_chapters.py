@@ -1,5 +1,6 @@
 """Running chapters: which are missing, a learner's copies, what a run says at its end, and the commands around it."""
 
+import base64
 import subprocess
 import sys
 
@@ -81,6 +82,84 @@ def test_a_chapter_that_fails_says_which_cell_and_why(tmp_path, monkeypatch):
         chapters.run([Chapter("01_a", 5)], Settings(), tmp_path / "runs")
 
 
+@pytest.mark.parametrize("source, sentence", [("import time\ntime.sleep(60)", "timed out"), ("import os\nos._exit(1)", "died")])
+def test_a_cell_that_never_ends_or_ends_its_kernel_fails_its_chapter(tmp_path, monkeypatch, source, sentence):
+    monkeypatch.setattr(chapters, "NOTEBOOKS", tmp_path)
+    monkeypatch.setattr(chapters, "CELL_SECONDS", 1)
+    nbformat.write(notebook(source), tmp_path / "01_a.ipynb")
+    with pytest.raises(ChapterFailed, match=rf"01_a stopped: (?s:.*){sentence}"):
+        chapters.run([Chapter("01_a", 5)], Settings(), tmp_path / "runs")
+
+
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+
+
+@pytest.fixture
+def executed(tmp_path, monkeypatch):
+    """Two chapters as they are committed, without outputs, and their results, with outputs; the second draws a chart."""
+    (tmp_path / "notebooks" / "images").mkdir(parents=True)
+    (tmp_path / "runs").mkdir()
+    monkeypatch.setattr(chapters, "NOTEBOOKS", tmp_path / "notebooks")
+    results = []
+    for stem in ("01_a", "02_b"):
+        chapter = Chapter(stem, 5)
+        book = notebook("x = 1", f"print('{stem} says so')", tags=["parameters"])
+        if stem == "02_b":
+            book.cells[1].metadata["tags"] = ["readme-chart"]
+        nbformat.write(book, chapter.path)
+        book.cells[1].execution_count = 2
+        book.cells[1].outputs = [nbformat.v4.new_output("stream", text=f"{stem} says so")]
+        if stem == "02_b":
+            book.cells[1].outputs.append(nbformat.v4.new_output("display_data", {"image/png": PIXEL}, metadata={"of": "this machine"}))
+        book.cells.insert(1, nbformat.v4.new_code_cell("injected = 1"))
+        book.metadata["papermill"] = {"output_path": str(tmp_path)}
+        nbformat.write(book, tmp_path / "runs" / chapter.path.name)
+        results.append(Result(chapter, 1.0, 0, tmp_path / "runs" / chapter.path.name))
+    return results
+
+
+def test_a_runs_outputs_and_nothing_else_of_it_are_committed(executed):
+    before = [nbformat.read(result.chapter.path, 4) for result in executed]
+    chapters.commit_outputs(executed)
+    for book, result in zip(before, executed):
+        committed = nbformat.read(result.chapter.path, 4)
+        assert committed.metadata == book.metadata
+        assert [(cell.id, cell.source) for cell in committed.cells] == [(cell.id, cell.source) for cell in book.cells]
+        assert committed.cells[1].execution_count == 2
+        assert committed.cells[1].outputs[0].text == f"{result.chapter.stem} says so"
+        assert not any(output.get("metadata") for output in committed.cells[1].outputs)
+    assert (chapters.NOTEBOOKS / "images" / "chart.png").read_bytes() == base64.b64decode(PIXEL)
+
+
+def test_one_page_holds_all_chapters_and_their_pictures(executed, tmp_path):
+    whole = chapters.merge(executed)
+    nbformat.validate(whole)
+    assert [cell.id for cell in whole.cells] == ["c01-0", "c01-1", "c01-2", "c02-0", "c02-1", "c02-2"]
+    chapters.write_html(executed, tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text("utf-8")
+    assert "01_a says so" in page and "02_b says so" in page and f"data:image/png;base64,{PIXEL}" in page
+
+
+def test_on_one_page_links_between_chapters_lead_to_their_beginnings(tmp_path):
+    for stem in ("01_a", "02_b"):
+        cells = [nbformat.v4.new_markdown_cell(f"# {stem}\n\nNext: [the other](02_b.ipynb)")]
+        nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / f"{stem}.ipynb")
+    whole = chapters.merge([Result(Chapter(stem, 5), 1.0, 0, tmp_path / f"{stem}.ipynb") for stem in ("01_a", "02_b")])
+    assert [cell.source.splitlines()[0] for cell in whole.cells] == ['<a id="01_a"></a>', '<a id="02_b"></a>']
+    assert all("[the other](#02_b)" in cell.source for cell in whole.cells)
+
+
+def test_on_one_page_pictures_are_in_the_page_itself(tmp_path, monkeypatch):
+    monkeypatch.setattr(chapters, "NOTEBOOKS", tmp_path)
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "pixel.png").write_bytes(base64.b64decode(PIXEL))
+    cells = [nbformat.v4.new_markdown_cell("# 01_a\n\n![one pixel](images/pixel.png)")]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "01_a.ipynb")
+    chapters.write_html([Result(Chapter("01_a", 5), 1.0, 0, tmp_path / "01_a.ipynb")], tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text("utf-8")
+    assert PIXEL in page and 'src="images' not in page
+
+
 def test_the_line_in_which_lake_and_table_agree_is_found_and_its_absence_is_an_error(tmp_path):
     for name, text in (("a", "nothing"), ("b", f"{MARK} lake and table agree: 3 orders\nmore")):
         nbformat.write(notebook("1", outputs=[text]), tmp_path / f"{name}.ipynb")
@@ -100,6 +179,13 @@ def test_the_line_in_which_lake_and_table_agree_is_found_and_its_absence_is_an_e
 def test_a_bad_word_on_the_command_line_is_refused_at_once_with_a_sentence(words, sentence):
     code, printed = command("run", *words)
     assert code == 1 and sentence in printed and "Traceback" not in printed
+
+
+def test_words_for_pytest_reach_it_options_first_too():
+    code, printed = command("test", "-n0", "-q", "-k", "clock_scales", "tests/localaws/test_service.py")
+    assert code == 0 and "1 passed" in printed
+    code, printed = command("clean", "--all")
+    assert code == 2 and "unrecognized arguments: --all" in printed
 
 
 def test_help_names_every_command():

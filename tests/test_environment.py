@@ -70,3 +70,9 @@ def test_it_runs_by_itself():
     done = subprocess.run([sys.executable, ROOT / "helpers" / "environment.py"], check=False, capture_output=True, text=True,
                           timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_where_nothing_is_installed_it_says_what_to_do():
+    done = subprocess.run([sys.executable, "-S", ROOT / "helpers" / "environment.py"], check=False, capture_output=True, text=True,
+                          timeout=120)
+    assert done.returncode == 1 and "[FAIL] No module named 'packaging'" in done.stderr and "pip install -e ." in done.stderr

@@ -136,6 +136,20 @@ def test_a_source_that_stops_midway_says_how_far_it_came_and_keeps_its_ledger(ta
     assert read_table(table).equals(stopped.value.ledger.state_frame())
 
 
+def test_a_delete_of_an_order_that_is_gone_is_no_change(table):
+    item = {"orderid": "o-000001", "product_name": "Earbuds", "quantity": 1, "price": Decimal("39.95")}
+    with pytest.raises(SourceError, match="does not hold.* o-000001") as stopped:
+        OrderSource(table, [Change("delete", "o-000001", item, None)]).publish(progress=False)
+    assert stopped.value.ledger.changes == 0, "its stream reports nothing, so the ledger must not either"
+
+
+def test_the_table_is_read_as_it_is_now_not_as_it_was(table):
+    asked = []
+    table.meta.client.meta.events.register("provide-client-params.dynamodb.Scan", lambda params, **_: asked.append(params))
+    read_table(table)
+    assert [params["ConsistentRead"] for params in asked] == [True]
+
+
 def test_a_table_that_is_not_there_is_said_to_be_missing(aws):
     missing = boto3.resource("dynamodb", **aws.options).Table("orders-nowhere")
     with pytest.raises(SourceError, match="^0 of 5 changes were made, then: insert of order o-000001 failed.*not found"):

@@ -80,6 +80,7 @@ def test_a_row_that_is_there_twice_is_found_even_where_the_copies_stand_apart(ex
 
 
 @pytest.mark.parametrize("column, value", [("price", 39.96), ("quantity", 3), ("product_name", "Earbud"), ("event_name", "MODIFY"),
+                                           ("event_time", "2026-01-01T00:00:01Z"),
                                            ("previous_price", 1.0), ("sequence_number", "8"), ("quantity", None)])
 def test_a_changed_value_is_found_and_its_column_named(expected, column, value):
     found = expected.astype("object")

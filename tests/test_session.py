@@ -5,11 +5,12 @@ import os
 import boto3
 import pytest
 
+from helpers import session
 from helpers.session import GuardError, connect
 from helpers.settings import Settings, SettingsError
 
 VARIABLES = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_DEFAULT_REGION", "AWS_REGION",
-             "AWS_PROFILE", "LOCALAWS_PORT", "LOCALAWS_DIR")
+             "AWS_PROFILE", "LOCALAWS_PORT", "LOCALAWS_DIR", "no_proxy")
 
 
 @pytest.fixture
@@ -18,6 +19,7 @@ def environment(aws, monkeypatch):
     for name in VARIABLES:
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
+    monkeypatch.setattr(session, "_set_aside", {})
     monkeypatch.setenv("LOCALAWS_PORT", str(aws.local.port))
     monkeypatch.setenv("LOCALAWS_DIR", str(aws.local.directory))
     return monkeypatch
@@ -32,8 +34,8 @@ def real_aws(environment, aws):
 
 
 def test_local_is_reached_by_every_client_of_the_process(environment, aws, capsys):
-    connected = connect(Settings(region="eu-west-1"))
-    assert connected.client("sts").get_caller_identity()["Account"] == "000000000000"
+    connected = connect(Settings(region="eu-west-1", account="111122223333"))
+    assert connected.client("sts").get_caller_identity()["Account"] == "111122223333"
     assert boto3.client("sts").meta.endpoint_url == aws.endpoint
     assert boto3.client("kinesis").meta.region_name == "eu-west-1"
     assert connected.real(60) == 3.0
@@ -48,6 +50,18 @@ def test_turning_the_switch_in_one_kernel_leaves_nothing_of_the_local_aws(enviro
     assert connected.client("sts").meta.endpoint_url == "https://sts.us-east-1.amazonaws.com"
     assert not [name for name in VARIABLES[:6] if name in os.environ]
     assert connected.real(60) == 60
+
+
+def test_what_the_user_has_in_the_environment_does_not_lead_elsewhere_and_comes_back(environment, aws):
+    own = {"AWS_PROFILE": "nobody-has-this", "AWS_SESSION_TOKEN": "of-another-cloud", "AWS_ACCESS_KEY_ID": "mine", "no_proxy": "intra"}
+    for name, value in {**own, "AWS_ENDPOINT_URL_STS": "http://127.0.0.1:9", "HTTP_PROXY": "http://127.0.0.1:9"}.items():
+        environment.setenv(name, value)
+    connected = connect(Settings())
+    assert connected.client("sts").get_caller_identity()["Account"] == "000000000000"
+    assert boto3.client("pipes").list_pipes()["Pipes"] == [], "nor is it reached through a proxy"
+    assert os.environ["no_proxy"] == "intra,127.0.0.1"
+    session._leave_local()
+    assert {name: os.environ.get(name) for name in own} == own
 
 
 def test_another_account_than_the_settings_name_is_refused_before_anything_is_written(real_aws):

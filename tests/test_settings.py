@@ -42,6 +42,8 @@ AWS_NAMES = ("table", "stream", "pipe", "function", "delivery_stream", "classifi
     ("prefix", "orders\n", "lower-case letters"),
     ("prefix", 7, "lower-case letters"),
     ("prefix", "xn--orders", "use another"),
+    ("prefix", "sthree-orders", "use another"),
+    ("prefix", "amzn-s3-demo-orders", "use another"),
     ("prefix", "o" * 60, "at most 40 characters"),
 ])
 def test_a_refusal_names_the_setting_the_value_and_the_way_out(setting, value, way_out):

@@ -160,7 +160,7 @@ def test_an_event_that_cannot_be_read_fails_alone(event):
 
 
 @pytest.mark.parametrize("data", [
-    "not base64!", "ü", None, 5, "", encoded(b""), encoded(b"\xff\xfe"), encoded(b"{"), encoded(b"[" * 100_000),
+    "not base64!", "!" + encoded(sample("good")), "ü", None, 5, "", encoded(b""), encoded(b"\xff\xfe"), encoded(b"{"), encoded(b"[" * 100_000),
     encoded(b"null"), encoded(b"[]"), encoded(b"1" * 5000), encoded('{"a": 1}'.encode("utf-16")),
     encoded((EVENTS / "malformed.txt").read_bytes())], ids=lambda data: repr(data)[:20])
 def test_bytes_that_are_no_json_fail_alone(data):

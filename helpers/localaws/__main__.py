@@ -8,10 +8,12 @@ import time
 from .lifecycle import LocalAws, LocalAwsError
 
 
-def start(local: LocalAws, _options) -> None:
+def start(local: LocalAws, options) -> None:
     """start it if it does not run yet"""
-    local.start()
-    status(local, _options)
+    running = local.start()
+    if options.clock_scale not in (None, running.clock_scale):
+        sys.exit(f"it runs already, with the clock at {running.clock_scale:g} : 1; `stop` it first")
+    status(local, options)
 
 
 def stop(local: LocalAws, _options) -> None:
@@ -49,7 +51,8 @@ def env(local: LocalAws, _options) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m helpers.localaws", description="The local AWS, by command.")
+    parser = argparse.ArgumentParser(prog="python -m helpers.localaws", description="The local AWS, by command. LOCALAWS_PORT, "
+                                     "LOCALAWS_CLOCK_SCALE and LOCALAWS_DIR (its folder) in the environment choose what no option does.")
     parser.add_argument("--port", type=int, help="its port (LOCALAWS_PORT, or 4566)")
     parser.add_argument("--clock-scale", type=float, help="seconds of AWS's waits per real second, when it is started (20)")
     commands = parser.add_subparsers(required=True, metavar="command")

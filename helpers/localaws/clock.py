@@ -1,5 +1,6 @@
 """The scaled clock: waits that take AWS a minute take a few seconds here."""
 
+import math
 import threading
 
 DEFAULT_SCALE = 20.0
@@ -12,8 +13,8 @@ class Clock:
     """
 
     def __init__(self, scale: float = DEFAULT_SCALE):
-        if not scale > 0:
-            raise ValueError(f"the clock's scale must be above 0, not {scale!r}: 1 gives AWS's own waits")
+        if not 0 < scale < math.inf:
+            raise ValueError(f"the clock's scale must be a number above 0, not {scale!r}: 1 gives AWS's own waits")
         self.scale = float(scale)
 
     def real(self, aws_seconds: float) -> float:

@@ -7,6 +7,7 @@ about, and the records of its tables' streams.
 
 import argparse
 import asyncio
+import contextlib
 import contextvars
 import dataclasses
 import http.client
@@ -41,7 +42,7 @@ def ministack_environment(options: argparse.Namespace) -> dict[str, str]:
     """What MiniStack is told: loopback, IAM enforced, state kept in our folder, nothing of Docker or other servers."""
     return {
         "GATEWAY_PORT": str(options.port), "BIND_HOST": "127.0.0.1", "MINISTACK_HOST": "127.0.0.1",
-        "AUTH": "true", "MINISTACK_ACCOUNT_ID": settings.ACCOUNT, "MINISTACK_REGION": options.region,
+        "AUTH": "true", "MINISTACK_ACCOUNT_ID": settings.ACCOUNT, "MINISTACK_REGION": settings.REGION,
         "PERSIST_STATE": "1", "STATE_DIR": str(options.directory / "state"),
         "S3_PERSIST": "1", "S3_DATA_DIR": str(options.directory / "s3"),
         "IOT_MTLS_ENABLED": "0", "SFTP_ENABLED": "0", "LOG_LEVEL": "WARNING",
@@ -77,7 +78,8 @@ class Joints:
         self._stopping.set()
         self._serving.set()
         if self._child:
-            self._child.stdin.close()
+            with contextlib.suppress(OSError):  # it has just died, and what it was told with it
+                self._child.stdin.close()
             try:
                 self._child.wait(10)
             except subprocess.TimeoutExpired:
@@ -188,8 +190,7 @@ class ServiceTrust:
         return getattr(self._sts, member)
 
     async def handle_request(self, method, path, headers, body, query_params):
-        if SERVICE_HEADER in headers:
-            self._call.set((headers[SERVICE_HEADER], headers.get(SOURCE_HEADER, "")))
+        self._call.set((headers[SERVICE_HEADER], headers.get(SOURCE_HEADER, "")) if SERVICE_HEADER in headers else None)
         return await self._sts.handle_request(method, path, headers, body, query_params)
 
     def _evaluate_trust(self, document, caller_arn, context=None):
@@ -226,6 +227,7 @@ def name_resources(iam_actions, dynamodb_streams, kinesis) -> None:
             params = json.loads(body or b"{}") if service in ("dynamodbstreams", "kinesis", "glue") else {}
         except ValueError:  # CBOR, which some clients speak to Kinesis, or no JSON at all: the service will say
             params = {}
+        params = params if isinstance(params, dict) else {}
         if service == "dynamodbstreams":
             found = params.get("StreamArn") or (dynamodb_streams._decode_iterator(params.get("ShardIterator", "")) or {}).get("arn")
         elif service == "kinesis" and operation == "GetRecords":
@@ -278,7 +280,7 @@ async def serve(options: argparse.Namespace, listener: socket.socket) -> None:
 
     install(joints)
     info = {"product": settings.PRODUCT, "pid": os.getpid(), "port": options.port, "clock_scale": options.clock_scale,
-            "account": settings.ACCOUNT, "region": options.region, "started": time.time(),
+            "account": settings.ACCOUNT, "region": settings.REGION, "started": time.time(),
             "directory": str(options.directory)}
     (options.directory / settings.PID_FILE).write_text(json.dumps(info), "utf-8")
     stop = asyncio.Event()
@@ -304,12 +306,16 @@ async def serve(options: argparse.Namespace, listener: socket.socket) -> None:
 
 
 def bind(port: int) -> socket.socket:
-    """The listening socket; OSError if the port is taken. Holding it is what makes this process the only one."""
+    """The listening socket; OSError if the port is taken. Holding it is what makes this process the only one.
+
+    It listens at once, because Linux lets two sockets bind with this option as long as neither does. Who asks early, waits.
+    """
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     if os.name == "posix":  # elsewhere this option would let two servers share the port
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     listener.bind(("127.0.0.1", port))
+    listener.listen(512)
     return listener
 
 
@@ -318,7 +324,6 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--directory", type=Path, required=True)
     parser.add_argument("--clock-scale", type=float, required=True)
-    parser.add_argument("--region", required=True)
     options = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", stream=sys.stderr)
     listener = bind(options.port)

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import os
 import shutil
 import socket
@@ -49,13 +50,18 @@ class Status:
     @property
     def environment(self) -> dict[str, str]:
         """The variables with which any AWS client reaches it. The account id is the key of the account's root."""
+        direct = [host for host in urllib.request.getproxies_environment().get("no", "").split(",") if host]
         return {"AWS_ENDPOINT_URL": self.endpoint, "AWS_ACCESS_KEY_ID": self.account, "AWS_SECRET_ACCESS_KEY": "test",
-                "AWS_DEFAULT_REGION": self.region, "AWS_REGION": self.region}
+                "AWS_DEFAULT_REGION": self.region, "AWS_REGION": self.region,
+                "no_proxy": ",".join(dict.fromkeys([*direct, "127.0.0.1"]))}  # never through a company's proxy
 
     def memory(self) -> int:
         """Resident bytes of its processes, the Lambda functions' among them."""
-        process = psutil.Process(self.pid)
-        return sum(p.memory_info().rss for p in (process, *process.children(recursive=True)))
+        process, total = psutil.Process(self.pid), 0
+        for each in (process, *process.children(recursive=True)):
+            with contextlib.suppress(psutil.NoSuchProcess):  # a function's process may end just now
+                total += each.memory_info().rss
+        return total
 
 
 class LocalAws:
@@ -70,8 +76,8 @@ class LocalAws:
         self.clock_scale = _number("LOCALAWS_CLOCK_SCALE", DEFAULT_SCALE, float) if clock_scale is None else clock_scale
         if not 1 <= self.port <= 65535:
             raise LocalAwsError(f"Port {self.port} does not exist: choose one between 1024 and 65535.")
-        if not self.clock_scale > 0:
-            raise LocalAwsError(f"The clock's scale must be above 0, not {self.clock_scale}: 1 gives AWS's own waits.")
+        if not 0 < self.clock_scale < math.inf:
+            raise LocalAwsError(f"The clock's scale must be a number above 0, not {self.clock_scale}: 1 gives AWS's own waits.")
         home = os.environ.get("LOCALAWS_DIR") or platformdirs.user_state_path("localaws") / str(self.port)
         self.directory = Path(directory or home).resolve()
 
@@ -96,7 +102,7 @@ class LocalAws:
     def status(self) -> Status | None:
         """What runs on the port: a Status, or None if nothing does. LocalAwsError if it is something else."""
         url = f"http://127.0.0.1:{self.port}{settings.STATUS_PATH}"
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # never through a company's proxy
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
             with opener.open(url, timeout=5) as response:
                 found = json.loads(response.read(10_000))
@@ -112,14 +118,15 @@ class LocalAws:
 
     def start(self) -> Status:
         """Make sure it runs, and say where. Starting twice, or from two kernels at once, gives the same one."""
-        running = self.status() or self._starting()
+        running = self._starting() or self.status()
         if running:
+            self._check_directory(running)
             return running
         self.directory.mkdir(parents=True, exist_ok=True)
         with self.log_file.open("ab") as log:
             child = subprocess.Popen(
                 [sys.executable, "-m", f"{__package__}.gateway", "--port", str(self.port), "--directory", str(self.directory),
-                 "--clock-scale", str(self.clock_scale), "--region", os.environ.get("LOCALAWS_REGION", settings.REGION)],
+                 "--clock-scale", str(self.clock_scale)],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.directory,
                 # Its own session: a kernel that is interrupted or ends does not take it along.
                 start_new_session=True)
@@ -132,13 +139,18 @@ class LocalAws:
 
     def stop(self) -> bool:
         """Stop it, state kept for the next start. False if none was running."""
-        running = self.status() or self._starting()
+        running = self._starting() or self.status()
         if running is None:
             return False
-        process = psutil.Process(running.pid)
-        process.terminate()
         try:
+            process = psutil.Process(running.pid)
+            process.terminate()
             process.wait(STOP_SECONDS)
+        except psutil.NoSuchProcess:
+            pass  # somebody else was faster
+        except psutil.AccessDenied:
+            raise LocalAwsError(f"The local AWS on port {self.port} (process {running.pid}) belongs to another user: choose a port "
+                                "of your own by setting LOCALAWS_PORT.") from None
         except psutil.TimeoutExpired:
             process.kill()
             raise LocalAwsError(f"The local AWS (process {running.pid}) did not stop within {STOP_SECONDS:.0f} s and was ended; "
@@ -147,11 +159,14 @@ class LocalAws:
 
     def reset(self) -> None:
         """Empty it: everything that was made in it is gone. It runs again if it ran before."""
-        ran = self.stop()
+        running = self._starting() or self.status()
+        if running:
+            self._check_directory(running)
+            self.stop()
         for name in ("state", "s3", "joints"):
             shutil.rmtree(self.directory / name, ignore_errors=True)
-        if ran:
-            self.start()
+        if running:
+            LocalAws(self.port, self.directory, running.clock_scale).start()
 
     def tail(self, lines: int = 20) -> str:
         """The last lines of the log."""
@@ -160,15 +175,18 @@ class LocalAws:
         return "\n".join(self.log_file.read_text("utf-8", "replace").splitlines()[-lines:])
 
     def _starting(self) -> Status | None:
-        """One that was started a moment ago by somebody else: wait for it. A stale pid file means nothing."""
+        """The one that holds the directory, which may have been started a moment ago: wait for it. A stale pid file means nothing."""
         try:
             info = json.loads((self.directory / settings.PID_FILE).read_text("utf-8"))
-            process = psutil.Process(info["pid"])
-            ours = any("localaws" in word for word in process.cmdline())
+            process, port = psutil.Process(info["pid"]), info["port"]
+            ours = str(self.directory) in process.cmdline()
         except (OSError, ValueError, KeyError, psutil.Error):
             return None
-        if not ours or info.get("port") != self.port:
+        if not ours:
             return None
+        if port != self.port:
+            raise LocalAwsError(f"The local AWS on port {port} (process {process.pid}) holds {self.directory}: give this one, on port "
+                                f"{self.port}, a folder of its own by setting LOCALAWS_DIR.")
         found = self._wait(START_SECONDS, process.is_running)
         if found is None and process.is_running():
             raise LocalAwsError(
@@ -181,11 +199,22 @@ class LocalAws:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             was_alive = alive()
-            found = self.status()
+            try:
+                found = self.status()
+            except LocalAwsError:
+                if not was_alive:
+                    raise
+                found = None  # it holds its port from the first moment, and answers later
             if found or not was_alive:
                 return found
             time.sleep(0.05)
         return None
+
+    def _check_directory(self, running: Status) -> None:
+        if Path(running.directory) != self.directory:
+            raise LocalAwsError(
+                f"The local AWS on port {self.port} keeps its state in {running.directory}, not in {self.directory}. Stop it first, or, "
+                "if it is somebody else's, choose a port of your own by setting LOCALAWS_PORT.")
 
     def _foreign(self, error: Exception) -> LocalAwsError:
         return LocalAwsError(

@@ -15,7 +15,7 @@ SOURCE_HEADER = "x-localaws-source-arn"
 
 # A joint has its own, longer patience: botocore's retries only bridge a moment.
 CLIENT_CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 2}, max_pool_connections=32,
-                       connect_timeout=5, read_timeout=330, tcp_keepalive=True)
+                       connect_timeout=5, read_timeout=330, tcp_keepalive=True, proxies={})  # never through a company's proxy
 
 _LOADER = botocore.session.get_session().get_component("data_loader")
 

@@ -1,6 +1,7 @@
 """What every joint's control plane shares: parsing a request by AWS's own API model, checking it, answering it."""
 
 import base64
+import binascii
 import datetime
 import json
 import logging
@@ -119,6 +120,8 @@ class Service:
             document = json.loads(body) if body.strip() else {}
         except ValueError as error:
             raise AwsError("SerializationException", f"The request's body is not JSON: {error}") from None
+        if not isinstance(document, dict):
+            raise AwsError("SerializationException", "The request's body is not a JSON object.")
         if "x-amz-target" in headers:
             name = headers["x-amz-target"].rsplit(".", 1)[-1]
             if name not in self.model.operation_names:
@@ -131,7 +134,10 @@ class Service:
             if operation is None:
                 raise AwsError("UnknownOperationException", f"{self.name} has no operation at {method} {path}.", status=404)
             document = {**document, **_located(operation, found, parse_qsl(query, keep_blank_values=True))}
-        return operation, _decode(document, operation.input_shape) if operation.input_shape else {}
+        try:
+            return operation, _decode(document, operation.input_shape) if operation.input_shape else {}
+        except binascii.Error as error:
+            raise AwsError("SerializationException", f"A blob of the request is not base64: {error}") from None
 
 
 def _route(operation: OperationModel) -> tuple[str, re.Pattern, OperationModel]:
@@ -152,8 +158,8 @@ def _located(operation: OperationModel, path: dict, query: list[tuple[str, str]]
         elif where == "querystring":
             values = [value for key, value in query if key == wire]
             if values:
-                found[name] = values if shape.type_name == "list" else (
-                    int(values[0]) if shape.type_name in ("integer", "long") else values[0])
+                number = shape.type_name in ("integer", "long") and re.fullmatch("-?[0-9]+", values[0])
+                found[name] = values if shape.type_name == "list" else int(values[0]) if number else values[0]
     return found
 
 

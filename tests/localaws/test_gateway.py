@@ -3,13 +3,16 @@
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from helpers.localaws import gateway
 from helpers.localaws.clock import Clock
 from helpers.localaws.service import Context
+from helpers.localaws.streams import as_aws
 
 ROLE = "gateway-role"
 SOURCE = "arn:aws:pipes:us-east-1:000000000000:pipe/gateway-pipe"
@@ -118,6 +121,35 @@ def test_policies_that_name_a_stream_or_a_database_fit_the_requests_about_them(a
         dynamodb.delete_table(TableName="gateway-table")
         kinesis.delete_stream(StreamName="gateway-stream")
         glue.delete_database(Name="gateway_database")
+
+
+@pytest.mark.parametrize("body", [b"[]", b'"text"', b"null", b"\xff"])
+def test_a_body_that_is_no_object_is_refused_not_stumbled_over(body):
+    asked = []
+    actions = SimpleNamespace(extract_resource_arn=lambda *request: asked.append(request))
+    gateway.name_resources(actions, SimpleNamespace(_decode_iterator=lambda _: None), SimpleNamespace(_shard_iterators={}))
+    for service in ("dynamodbstreams", "kinesis", "glue"):
+        actions.extract_resource_arn(service, "POST", "/", {"x-amz-target": "X.GetRecords"}, body, {}, "us-east-1", "000000000000")
+    assert len(asked) == 3, "MiniStack is asked instead"
+
+
+def test_a_roles_clients_are_in_the_region_of_its_resource_and_use_no_proxy(aws, role, monkeypatch):
+    for name in ("HTTP_PROXY", "http_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    arn = role({"Service": "pipes.amazonaws.com"})
+    there = session(aws, arn, source=SOURCE.replace("us-east-1", "eu-west-1")).client("sts")
+    assert there.get_caller_identity()["Account"] == "000000000000"
+    assert there.meta.region_name == "eu-west-1"
+
+
+def test_sizes_count_every_kind_of_attribute_and_the_keys_once_more():
+    values = {"s": {"S": "\u00e4"}, "n": {"N": "12.5"}, "b": {"B": "MTIzNA=="}, "m": {"M": {"xy": {"S": "abc"}}}, "t": {"BOOL": False},
+              "l": {"L": [{"S": "ab"}, {"NULL": True}]}, "S": {"SS": ["a", "bc"]}, "N": {"NS": ["1", "22"]}, "B": {"BS": ["MTI="]}}
+    sizes = [2, 4, 4, 2 + 3, 1, 2 + 1, 3, 3, 2]
+    for (name, value), size in zip(values.items(), sizes):
+        record = {"eventID": "0-1", "dynamodb": {"Keys": {"id": {"S": "abc"}}, "NewImage": {name: value}}}
+        as_aws(record)
+        assert record == {"eventID": "01", "dynamodb": record["dynamodb"] | {"SizeBytes": (2 + 3) + (1 + size)}}, name
 
 
 def test_a_streams_records_have_event_ids_and_sizes_as_aws_gives_them(aws):

@@ -1,5 +1,6 @@
 """Starting, finding and stopping the local AWS: whatever is in the way ends in a sentence with a way out, never in a hang."""
 
+import dataclasses
 import http.server
 import json
 import os
@@ -14,7 +15,7 @@ import psutil
 import pytest
 from botocore.exceptions import ClientError
 
-from helpers.localaws import LocalAws, LocalAwsError
+from helpers.localaws import LocalAws, LocalAwsError, Status, gateway
 
 
 @pytest.fixture
@@ -49,7 +50,10 @@ def test_two_starters_at_once_end_with_one_local_aws(local):
 def test_it_outlives_the_process_that_started_it(local):
     code = f"from helpers.localaws import LocalAws; from pathlib import Path; LocalAws({local.port}, Path({str(local.directory)!r})).start()"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
-    assert client(local.status(), "sts").get_caller_identity()["Account"] == "000000000000"
+    status = local.status()
+    assert client(status, "sts").get_caller_identity()["Account"] == "000000000000"
+    if os.name == "posix":
+        assert os.getsid(status.pid) == status.pid, "a Ctrl-C in that process's terminal does not reach it"
 
 
 def test_what_was_made_is_there_after_stop_and_start_and_gone_after_reset(local):
@@ -91,14 +95,20 @@ def test_changes_that_nobody_has_read_yet_are_in_the_tables_stream_after_stop_an
     assert records(status) == before and len(before) == 1
     client(status, "dynamodb").put_item(TableName="lifecycle-table", Item={"k": {"S": "after"}})
     assert [r["dynamodb"]["Keys"]["k"]["S"] for r in records(status)] == ["before", "after"]
+    client(status, "dynamodb").update_table(TableName="lifecycle-table", StreamSpecification={"StreamEnabled": False})
+    local.stop()
+    assert len(records(local.start())) == 2, "one that was switched off keeps them too"
 
 
 def test_a_foreign_server_on_the_port_is_named_with_the_way_out(local):
+    like_ours = Status(1, local.port, 20, "000000000000", "us-east-1", 0.0, "", 0)
+    bodies = iter([b"hello", b"[]", json.dumps({"product": "another", **dataclasses.asdict(like_ours)}).encode()])
+
     class Foreign(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
             self.send_response(200)
             self.end_headers()
-            self.wfile.write(b"hello")
+            self.wfile.write(next(bodies))
 
         def log_message(self, *_):
             pass
@@ -126,11 +136,76 @@ def test_a_server_that_never_answers_is_not_waited_for_for_ever(local):
         assert time.monotonic() - started < 30
 
 
+def test_a_second_server_cannot_take_the_port_before_the_first_one_answers(local):
+    """Else it would take the first one's pid file for that of a killed one, and empty the folder."""
+    with gateway.bind(local.port):
+        with pytest.raises(OSError):
+            gateway.bind(local.port)
+
+
+def test_a_server_that_is_slow_to_answer_is_waited_for(local, monkeypatch):
+    status, answers = local.start(), iter([LocalAwsError("it does not answer yet"), None, "the status"])
+
+    def answer(_):
+        found = next(answers)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    monkeypatch.setattr(LocalAws, "status", answer)
+    assert local._wait(5, lambda: True) == "the status"
+    monkeypatch.undo()
+    assert local.status() == status
+
+
+def test_another_folder_or_another_port_for_one_folder_is_refused(local, tmp_path):
+    local.start()
+    for call in (LocalAws(local.port, tmp_path).start, LocalAws(local.port, tmp_path).reset):
+        with pytest.raises(LocalAwsError, match=rf"port {local.port} keeps its state in .*localaws-.*, not in .*LOCALAWS_PORT"):
+            call()
+    neighbour = LocalAws(local.port + 1 if local.port < 65535 else 1024, local.directory)
+    for call in (neighbour.start, neighbour.stop, neighbour.reset):
+        with pytest.raises(LocalAwsError, match=rf"on port {local.port} .* holds .*LOCALAWS_DIR"):
+            call()
+    assert local.status(), "nothing happened to it"
+
+
+def test_what_ends_by_itself_while_it_is_looked_at_is_no_error(local, monkeypatch):
+    """A function's process counted for memory, the local AWS itself while it is being stopped."""
+    ended = psutil.Popen([sys.executable, "-c", ""])
+    here = Status(os.getpid(), local.port, 20, "000000000000", "us-east-1", 0.0, str(local.directory), 0)
+    monkeypatch.setattr(psutil.Process, "children", lambda *_, **__: [ended])
+    ended.wait()
+    assert here.memory() > 0
+    monkeypatch.setattr(LocalAws, "status", lambda _: dataclasses.replace(here, pid=ended.pid))
+    assert local.stop() is True
+    monkeypatch.undo()
+
+
+def test_a_proxy_and_keys_of_a_real_account_in_the_environment_change_nothing(local, monkeypatch):
+    for name, value in (("HTTP_PROXY", "http://127.0.0.1:9"), ("AWS_ACCESS_KEY_ID", "AKIAREAL"), ("AWS_SECRET_ACCESS_KEY", "secret")):
+        monkeypatch.setenv(name, value)
+    status = local.start()
+    assert status.environment["no_proxy"].split(",")[-1] == "127.0.0.1"
+    monkeypatch.delenv("HTTP_PROXY")
+    assert client(status, "sts").get_caller_identity()["Account"] == "000000000000"
+    with pytest.raises(ClientError, match="InvalidClientTokenId"):
+        boto3.client("sts", endpoint_url=status.endpoint, region_name="us-east-1").get_caller_identity()
+
+
+def test_reset_keeps_its_clock(local):
+    local.start()
+    LocalAws(local.port, local.directory, clock_scale=1).reset()
+    assert local.status().clock_scale == 20
+
+
 def test_a_stale_pid_file_does_not_stop_a_start(local):
     local.directory.mkdir(exist_ok=True)
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    (local.directory / "pid.json").write_text(json.dumps({"pid": ended.pid, "port": local.port}))
+    for pid in (ended.pid, os.getpid()):  # of nobody, or by now of another program
+        (local.directory / "pid.json").write_text(json.dumps({"pid": pid, "port": local.port}))
+        assert local._starting() is None
     assert local.start().port == local.port
 
 
@@ -175,8 +250,9 @@ def test_joints_that_are_killed_are_started_again_and_the_status_says_so(local):
 def test_a_port_that_does_not_exist_and_a_clock_that_stands_are_refused(monkeypatch):
     with pytest.raises(LocalAwsError, match="Port 70000"):
         LocalAws(70000)
-    with pytest.raises(LocalAwsError, match="above 0"):
-        LocalAws(4566, clock_scale=0)
+    for scale in (0, -1, float("inf"), float("nan")):
+        with pytest.raises(LocalAwsError, match="above 0"):
+            LocalAws(4566, clock_scale=scale)
     monkeypatch.setenv("LOCALAWS_PORT", "next door")
     with pytest.raises(LocalAwsError, match="LOCALAWS_PORT is 'next door'"):
         LocalAws()
@@ -194,12 +270,14 @@ def test_the_env_command_prints_exports_that_lead_a_client_there(local):
 def test_every_command_answers(local):
     environment = {**os.environ, "LOCALAWS_PORT": str(local.port), "LOCALAWS_DIR": str(local.directory)}
 
-    def command(word):
-        done = subprocess.run([sys.executable, "-m", "helpers.localaws", word], env=environment, capture_output=True, text=True, timeout=60)
+    def command(*words):
+        done = subprocess.run([sys.executable, "-m", "helpers.localaws", *words], env=environment, capture_output=True, text=True,
+                              timeout=60)
         return done.returncode, done.stdout + done.stderr
 
     assert command("status") == (1, f"not running on port {local.port}; `start` starts it\n")
     assert command("start")[0] == 0
+    assert command("--clock-scale", "1", "start") == (1, "it runs already, with the clock at 20 : 1; `stop` it first\n")
     assert f"running at http://127.0.0.1:{local.port}" in command("status")[1]
     assert command("logs")[0] == 0
     assert command("reset") == (0, "empty\n")

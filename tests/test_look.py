@@ -1,0 +1,171 @@
+"""Looking at a hop: each function against a table, a stream, a bucket and a log that hold a known little."""
+
+import base64
+import gzip
+import json
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from helpers import look
+from helpers.settings import Settings
+
+SETTINGS = Settings(prefix="look")
+
+
+@pytest.fixture(scope="module")
+def connected(aws):
+    """Enough of a connection, with a table whose stream is on, a stream of two shards and a bucket; all of it is removed."""
+    clients = {name: aws.client(name) for name in ("dynamodb", "dynamodbstreams", "kinesis", "s3", "logs")}
+    dynamodb, kinesis, s3 = clients["dynamodb"], clients["kinesis"], clients["s3"]
+    dynamodb.create_table(TableName=SETTINGS.table, BillingMode="PAY_PER_REQUEST",
+                          KeySchema=[{"AttributeName": "orderid", "KeyType": "HASH"}],
+                          AttributeDefinitions=[{"AttributeName": "orderid", "AttributeType": "S"}],
+                          StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"})
+    kinesis.create_stream(StreamName=SETTINGS.stream, ShardCount=2)
+    kinesis.get_waiter("stream_exists").wait(StreamName=SETTINGS.stream, WaiterConfig={"Delay": 1})
+    s3.create_bucket(Bucket=SETTINGS.bucket)
+    yield SimpleNamespace(settings=SETTINGS, client=clients.__getitem__)
+    for item in s3.list_objects_v2(Bucket=SETTINGS.bucket).get("Contents", []):
+        s3.delete_object(Bucket=SETTINGS.bucket, Key=item["Key"])
+    s3.delete_bucket(Bucket=SETTINGS.bucket)
+    kinesis.delete_stream(StreamName=SETTINGS.stream)
+    dynamodb.delete_table(TableName=SETTINGS.table)
+
+
+def write(connected, *orderids):
+    """Put an order for each id; returns the sequence number that the changes come after."""
+    before = max(map(look.sequence_number, look.change_events(connected)), default=0)
+    for orderid in orderids:
+        connected.client("dynamodb").put_item(TableName=SETTINGS.table, Item={"orderid": {"S": orderid}})
+    return before
+
+
+def test_change_events_come_in_order_and_after_a_number(connected):
+    before = write(connected, "a", "b", "c")
+    events = look.change_events(connected, after=before)
+    assert [event["dynamodb"]["Keys"]["orderid"]["S"] for event in events] == ["a", "b", "c"]
+    middle = events[1]["dynamodb"]["SequenceNumber"]
+    assert look.change_events(connected, after=middle) == events[2:]
+    numbers = [look.sequence_number(event) for event in look.change_events(connected)]
+    assert numbers == sorted(numbers)
+
+
+def test_events_of_several_shards_and_pages_of_shards_come_in_the_order_of_their_numbers():
+    """A stream's shard closes after some hours and has children [C, AWS_FACTS.md part 1]; the local AWS keeps one."""
+    shards = {"a": ["9", "1000"], "b": ["10"], "c": ["8", "11"]}
+
+    class Streams:
+        def describe_stream(self, StreamArn, ExclusiveStartShardId=None):
+            page = {"Shards": [{"ShardId": "c"}]} if ExclusiveStartShardId else {
+                "Shards": [{"ShardId": "a"}, {"ShardId": "b"}], "LastEvaluatedShardId": "b"}
+            return {"StreamDescription": page}
+
+        def get_shard_iterator(self, ShardId, **_):
+            return {"ShardIterator": ShardId}
+
+        def get_records(self, ShardIterator, Limit):
+            return {"Records": [{"dynamodb": {"SequenceNumber": number}} for number in shards[ShardIterator]]}
+
+    described = {"Table": {"StreamSpecification": {"StreamEnabled": True}, "LatestStreamArn": "arn"}}
+    clients = {"dynamodbstreams": Streams(), "dynamodb": SimpleNamespace(describe_table=lambda TableName: described)}
+    found = look.change_events(SimpleNamespace(settings=SETTINGS, client=clients.__getitem__), after="8")
+    assert list(map(look.sequence_number, found)) == [9, 10, 11, 1000]
+
+
+def test_a_piped_event_is_json_with_its_source(connected):
+    write(connected, "d")
+    event, arn = look.change_events(connected)[-1], look.table_stream_arn(connected)
+    piped = json.loads(json.dumps(look.piped(event, arn)))
+    assert piped["eventSourceARN"] == arn and arn.startswith(f"{SETTINGS.table_arn}/stream/")
+    assert piped["dynamodb"]["ApproximateCreationDateTime"] == int(event["dynamodb"]["ApproximateCreationDateTime"].timestamp())
+
+
+def test_a_table_without_a_stream_is_named_with_the_chapter_that_switches_it_on(connected):
+    off = SimpleNamespace(settings=SETTINGS, client=lambda _: SimpleNamespace(describe_table=lambda TableName: {
+        "Table": {"TableName": TableName, "StreamSpecification": {"StreamEnabled": False}, "LatestStreamArn": "of before"}}))
+    with pytest.raises(LookupError, match="stream of table look-table is off: chapter 02"):
+        look.table_stream_arn(off)
+
+
+def test_shard_records_lie_where_shard_of_says_and_can_be_read_after_a_mark(connected):
+    kinesis = connected.client("kinesis")
+    keys = [f"o-{number}" for number in range(12)]
+    for key in keys[:8]:
+        kinesis.put_record(StreamName=SETTINGS.stream, PartitionKey=key, Data=key.encode())
+    first = look.shard_records(connected)
+    assert {row.partition_key: row.shard for row in first.itertuples()} == {key: look.shard_of(key, 2) for key in keys[:8]}
+    assert first["shard"].nunique() == 2
+    assert list(first["data"]) == [key.encode() for key in first["partition_key"]]
+    for key in keys[8:]:
+        kinesis.put_record(StreamName=SETTINGS.stream, PartitionKey=key, Data=key.encode())
+    marks = first.groupby("shard")["sequence_number"].last().to_dict()
+    assert set(look.shard_records(connected, after=marks)["partition_key"]) == set(keys[8:])
+
+
+@pytest.mark.parametrize("shards", [1, 2, 3, 64])
+def test_shard_of_never_names_a_shard_that_is_not_there(shards):
+    found = {look.shard_of(f"o-{number}", shards) for number in range(2000)}
+    assert found == {f"shardId-{number:012d}" for number in range(shards)}
+
+
+def test_what_is_on_the_way_is_what_the_stream_does_not_hold(connected):
+    before = write(connected, "e", "f", "g")
+    first, second, third = (event["eventID"] for event in look.change_events(connected, after=before))
+    for data in (json.dumps({"eventID": first}), json.dumps({"eventID": third}, separators=(",", ":")), "no JSON"):
+        connected.client("kinesis").put_record(StreamName=SETTINGS.stream, PartitionKey="k", Data=data.encode())
+    left = look.on_the_way(connected)
+    assert second in left and first not in left and third not in left
+
+
+def put(connected, key, body):
+    connected.client("s3").put_object(Bucket=SETTINGS.bucket, Key=key, Body=body)
+
+
+def test_objects_are_read_packed_or_not_each_record_with_its_key(connected):
+    put(connected, "orders/", b"")  # a console's "folder"
+    put(connected, "orders/1", b'{"n": 1}\n{"n": "a\xe2\x80\xa8b"}\n')  # a line separator of Unicode ends no record
+    put(connected, "orders/2.gz", gzip.compress(b'{"n": 3}\n'))
+    put(connected, "errors/1", json.dumps({"errorCode": "x", "rawData": base64.b64encode(b"raw").decode()}).encode())
+    assert look.lake_records(connected) == [("orders/1", {"n": 1}), ("orders/1", {"n": "a\u2028b"}), ("orders/2.gz", {"n": 3})]
+    assert [base64.b64decode(record["rawData"]) for record in look.failed_records(connected)] == [b"raw"]
+    found = look.objects(connected, "orders/")
+    assert list(found.columns) == ["key", "bytes", "written"] and list(found["bytes"])[:2] == [0, 24]
+    assert list(look.objects(connected, "nothing/").columns) == ["key", "bytes", "written"]
+
+
+def test_the_functions_counts_are_summed_over_its_batches(connected):
+    logs, group = connected.client("logs"), SETTINGS.function_log_group
+    logs.create_log_group(logGroupName=group)
+    try:
+        logs.create_log_stream(logGroupName=group, logStreamName="s")
+        lines = ["START", '{"ok": 3, "dropped": 1, "failed": 0, "records": 4}', '{"recordId": "1", "reason": "x"}',
+                 '{"ok": 2, "dropped": 0, "failed": 1, "records": 3}']
+        logs.put_log_events(logGroupName=group, logStreamName="s", logEvents=[
+            {"timestamp": int(time.time() * 1000), "message": line} for line in lines])
+        assert look.function_counts(connected) == {"ok": 5, "dropped": 1, "failed": 1, "records": 7}
+    finally:
+        logs.delete_log_group(logGroupName=group)
+
+
+class Reader:
+    """A client whose GetRecords gives these answers, one after the other."""
+
+    def __init__(self, *answers):
+        self._answers = iter(answers)
+
+    def get_records(self, **_):
+        return {"NextShardIterator": "next"} | next(self._answers)
+
+
+def test_reading_ends_where_kinesis_says_that_nothing_is_behind_however_many_answers_are_empty():
+    behind, there, end = ({"Records": [], "MillisBehindLatest": 9}, {"Records": ["r"], "MillisBehindLatest": 0},
+                          {"Records": [], "MillisBehindLatest": 0})
+    assert len(list(look._pages(Reader(behind, behind, behind, there, end), "first"))) == 5
+
+
+def test_reading_a_tables_stream_ends_after_two_empty_answers_or_with_its_shard():
+    empty, there = {"Records": []}, {"Records": ["r"]}
+    assert len(list(look._pages(Reader(empty, there, empty, empty), "first"))) == 4
+    assert len(list(look._pages(Reader(there, there | {"NextShardIterator": None}), "first"))) == 2
