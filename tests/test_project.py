@@ -8,6 +8,8 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
+from helpers.chapters import CHAPTERS
+
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 DEPENDENCIES = {r.name: r for r in map(Requirement, PROJECT["project"]["dependencies"])}
@@ -63,6 +65,11 @@ def test_environment_yml_asks_for_what_pyproject_asks_for():
 def test_ci_calls_the_test_command_of_the_readme():
     assert (ROOT / ".ci" / "run").read_text("utf-8").rstrip().endswith("make test")
     assert "make test" in (ROOT / "README.md").read_text("utf-8")
+
+
+def test_the_readmes_table_has_every_chapter_with_its_minutes():
+    rows = re.findall(r"^\| \[\d\d .+?\]\(notebooks/(\w+)\.ipynb\) \| .+ \| (\d+) \|$", (ROOT / "README.md").read_text("utf-8"), re.M)
+    assert rows == [(chapter.stem, str(chapter.minutes)) for chapter in CHAPTERS]
 
 
 def test_every_make_target_is_named_in_the_readme_or_contributing():
