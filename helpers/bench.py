@@ -95,7 +95,7 @@ class Lake:
     def refresh(self) -> dict[str, tuple[str, dict]]:
         for key in set(objects(self._aws, self._aws.settings.lake_prefix)["key"]) - self._read:
             self._read.add(key)
-            for record in map(json.loads, read_object(self._aws, key).splitlines()):
+            for record in map(json.loads, read_object(self._aws, key).rstrip("\n").split("\n")):
                 if int(record["sequence_number"]) > self._after:  # not what was emptied before
                     self._records[record["event_id"]] = (key, record)
         return self._records

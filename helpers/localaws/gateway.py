@@ -1,8 +1,7 @@
 """The first process: MiniStack on one loopback port, with the joints in the place of its pipes, Firehose, crawlers and Athena.
 
 This module and streams.py are the only ones that touch MiniStack's insides: its environment, its table of loaded services, the
-hook with which its Kinesis feeds its own Firehose, the check of a role's trust policy, which resource IAM takes a request to be
-about, and the records of its tables' streams.
+check of a role's trust policy, which resource IAM takes a request to be about, and the records of its tables' streams.
 """
 
 import argparse
@@ -243,7 +242,7 @@ def install(joints: Joints) -> None:
     """Put the joints into MiniStack's table of services."""
     import ministack.app as ministack
     from ministack.core import iam_actions, iam_evaluator
-    from ministack.services import dynamodb, dynamodb_streams, firehose, glue, kinesis, sts
+    from ministack.services import dynamodb, dynamodb_streams, glue, kinesis, sts
 
     for name in ("pipes", "firehose", "athena"):
         ministack._loaded_modules[name] = Replaced(name, joints)
@@ -252,8 +251,6 @@ def install(joints: Joints) -> None:
     ministack._loaded_modules["dynamodb"] = TablesWithStreams(dynamodb)
     ministack._loaded_modules["dynamodb_streams"] = StreamRecords(dynamodb_streams)
     name_resources(iam_actions, dynamodb_streams, kinesis)
-    # MiniStack's Kinesis hands every record to MiniStack's Firehose too; ours reads the stream, as AWS's does.
-    firehose.ingest_from_kinesis_source = lambda *_: None
 
 
 def application(ministack_app, describe):
