@@ -19,9 +19,10 @@ from sqlglot import exp
 from . import catalog as ddl
 from . import translate
 from .catalog import CATALOG, Catalog
-from .errors import ParseFailure, QueryFailure, not_supported
-from .functions import MARK, prelude
+from .errors import ParseFailure, QueryFailure, not_supported, out_of_range, type_failure
+from .functions import define
 from .results import header, write_csv
+from .scalars import MARK
 from .serde import ObjectCache, TableReader, list_objects, split_uri
 from .statements import Statement, parse_statement
 from .types import column_info, hive_type, printed, quote, sql_text, stored_type
@@ -68,6 +69,7 @@ class Run:
         self.scratch.mkdir(parents=True)
         self.cache = cache
         self.now = datetime.datetime.now(datetime.UTC)
+        self.macros: set[str] = set()  # those that the connection has
 
     @cached_property
     def connection(self) -> duckdb.DuckDBPyConnection:
@@ -75,7 +77,7 @@ class Run:
             "autoinstall_known_extensions": "false", "autoload_known_extensions": "false", "temp_directory": str(self.scratch)})
         folders = ", ".join(sql_text(str(folder)) for folder in (self.cache.directory, self.scratch))
         connection.execute(f"SET allowed_directories = [{folders}]; SET enable_external_access = false; SET TimeZone = 'UTC'; "
-                           f"SET enable_progress_bar = false; SET lock_configuration = true; {prelude()}")
+                           f"SET enable_progress_bar = false; SET lock_configuration = true")
         return connection
 
     @cached_property
@@ -145,7 +147,12 @@ class Run:
 
         names = translate.resolve(tree, CATALOG, database, relation)
         translate.name_outputs(tree, names)
-        return translate.duckdb_sql(translate.meaning(tree, self.now)), names
+        return self._defined(translate.duckdb_sql(translate.meaning(tree, self.now))), names
+
+    def _defined(self, sql: str) -> str:
+        """`sql`, once this connection has the macros and functions that it calls."""
+        define(self.connection, sql, self.macros)
+        return sql
 
     def _relation(self, reference: translate.Reference, used, views: tuple[str, ...]) -> translate.Relation:
         if reference.catalog not in (CATALOG, ""):
@@ -169,7 +176,8 @@ class Run:
 
         name = self.reader.relation(table, keep, used)
         return translate.Relation(name, [column["Name"].lower() for column in ddl.columns_of(table)],
-                                  ["$path"] if used is not None and "$path" in used else [])
+                                  ["$path"] if used is not None and "$path" in used else [],
+                                  {column["Name"].lower(): column["Type"] for column in ddl.columns_of(table)})
 
     def _matching(self, rows: str, names: list[str], predicates: list[exp.Expression]) -> list[int]:
         """The numbers of the partitions that the query's conditions on partition columns leave."""
@@ -179,7 +187,7 @@ class Run:
             if all(column.name.lower() in names for column in columns):
                 for column in columns:
                     column.set("table", None)
-                conditions.append(translate.duckdb_sql(translate.meaning(predicate, self.now)))
+                conditions.append(self._defined(translate.duckdb_sql(translate.meaning(predicate, self.now))))
         where = " AND ".join(f"({condition})" for condition in conditions) or "true"
         source = f"{rows} AS t_partitions(t_number, {', '.join(map(quote, names))})"
         return [
@@ -190,7 +198,7 @@ class Run:
         sql, names, types = self._prepare()
         names = [name or f"_col{number}" for number, name in enumerate(names)]
         inner = [f"c{number}" for number in range(len(types))]
-        shown = ", ".join(printed(column, kind) for column, kind in zip(inner, types))
+        shown = self._defined(", ".join(printed(column, kind) for column, kind in zip(inner, types)))
         infos = [column_info(name, kind) for name, kind in zip(names, types)]
         path = self.scratch / "result.csv"
         write_csv(self.connection, f"SELECT {shown} FROM ({sql}) AS t_result({', '.join(inner)})", names, path)
@@ -436,7 +444,7 @@ def _failure(message: str) -> QueryFailure:
         or "Cannot mix values" in first
         or "Cannot combine types" in first
     ):
-        return QueryFailure("TYPE_MISMATCH", re.sub(r"\b[tk]_", "", first.partition(": ")[2]))
+        return type_failure(first.partition(": ")[2])
     if "must appear in the GROUP BY" in first:
         column = re.search(r'column "([^"]+)"', first)
         return QueryFailure(
@@ -446,7 +454,7 @@ def _failure(message: str) -> QueryFailure:
     if message.startswith("Conversion Error"):
         return QueryFailure("INVALID_CAST_ARGUMENT", first.partition(": ")[2])
     if message.startswith("Out of Range Error"):
-        return QueryFailure("NUMERIC_VALUE_OUT_OF_RANGE", first.partition(": ")[2])
+        return out_of_range(first.partition(": ")[2])
     return QueryFailure(
         "GENERIC_USER_ERROR" if message.startswith(("Binder", "Parser", "Catalog", "Invalid")) else "GENERIC_INTERNAL_ERROR",
         first,

@@ -5,6 +5,8 @@ for COLUMN_NOT_FOUND and TABLE_NOT_FOUND (AWS_FACTS.md part 6); the other names'
 error", except data errors (1001).
 """
 
+import re
+
 _TYPES = {"COLUMN_NOT_FOUND": 1006, "TABLE_NOT_FOUND": 1301, "HIVE_BAD_DATA": 1001, "HIVE_CURSOR_ERROR": 1001}
 
 
@@ -38,3 +40,32 @@ def position(sql: str, at: int | None) -> str:
 
 def not_supported(what: str, at: int | None = None) -> QueryFailure:
     return QueryFailure("NOT_SUPPORTED", f"The local AWS does not support {what}", at=at)
+
+
+# --- DuckDB's words in Trino's ------------------------------------------------------------------------------------------------
+_SIGNS = {"addition": "+", "subtraction": "-", "multiplication": "*"}
+_KINDS = {"INT8": "tinyint", "INT16": "smallint", "INT32": "integer", "INT64": "bigint"}
+_OPERATORS = {"t_add": "+", "t_sub": "-", "t_concat": "||", "k_div": "/", "k_mod": "%", "k_sum": "sum", "k_avg": "avg"}
+
+
+def out_of_range(message: str) -> QueryFailure:
+    """`integer addition overflow: 2147483647 + 1`."""
+    found = re.search(r"Overflow in (\w+) of (INT\d+) \((.*)\)", message)
+    if found and found[1] in _SIGNS and found[2] in _KINDS:
+        message = f"{_KINDS[found[2]]} {found[1]} overflow: {found[3]}"
+    return QueryFailure("NUMERIC_VALUE_OUT_OF_RANGE", message)
+
+
+def type_failure(message: str) -> QueryFailure:
+    """Arguments that a function or an operator does not take."""
+    found = re.search(r"argument types '(\S+?)\((.*)\)'", message)
+    if unfit := re.search(r"Macro (\w+)\(\) does not support", message):
+        return QueryFailure("FUNCTION_NOT_FOUND", f"Unexpected parameters for function {re.sub(r'^[tk]_', '', unfit[1].lower())}")
+    if not found:
+        return QueryFailure("TYPE_MISMATCH", re.sub(r"\b[tkp]_", "", message))
+    name = found[1].lower()
+    kinds = [kind.replace("_literal", "").replace('"null"', "unknown") for kind in found[2].lower().split(", ")]
+    if (sign := _OPERATORS.get(name, name)) in "+-*/%||" and len(kinds) > 1:
+        return QueryFailure("TYPE_MISMATCH", f"Cannot apply operator: {kinds[0]} {sign} {kinds[1]}")
+    name = re.sub(r"^[tkp]_", "", sign)
+    return QueryFailure("FUNCTION_NOT_FOUND", f"Unexpected parameters ({', '.join(kinds)}) for function {name}")

@@ -18,7 +18,8 @@ from sqlglot.optimizer.scope import Scope, traverse_scope
 from sqlglot.parsers.trino import TrinoParser
 
 from .errors import ParseFailure, QueryFailure, not_supported, position
-from .functions import AGGREGATES, FUNCTIONS, UNSUPPORTED, call, dispatch, text
+from .functions import AGGREGATES, EXTRACTED, FUNCTIONS, KNOWN, call, dispatch, text
+from .scalars import Problem
 
 logging.getLogger("sqlglot").setLevel(logging.ERROR)
 
@@ -32,7 +33,8 @@ def _parse_cast(parser: TrinoParser) -> exp.Expression:
 class _Parser(TrinoParser):
     FUNCTIONS = MappingProxyType({})
     FUNCTION_PARSERS = {name: parser for name, parser in TrinoParser.FUNCTION_PARSERS.items()
-                        if name in ("TRY_CAST", "EXTRACT", "POSITION", "TRIM", "LISTAGG", "SUBSTRING")} | {"CAST": _parse_cast}
+                        if name in ("TRY_CAST", "EXTRACT", "POSITION", "TRIM", "LISTAGG", "SUBSTRING", "JSON_VALUE", "JSON_QUERY",
+                                         "JSON_OBJECT")} | {"CAST": _parse_cast}
 
 
 class AthenaSql(Trino):
@@ -47,6 +49,7 @@ class Relation:
     name: str
     columns: list[str]
     hidden: list[str] = field(default_factory=list)
+    kinds: dict[str, str] = field(default_factory=dict)  # Glue's types of the columns
 
 
 @dataclass
@@ -104,9 +107,11 @@ def resolve(tree: exp.Expression, catalog: str, database: str, relation: Callabl
     """Point every table of `tree` at its DuckDB relation and check every column. The output columns' names, None if unnamed."""
     outputs: dict[int, list[str | None] | None] = {}
     names: list[str | None] | None = None
+    if any(clause.recursive for clause in tree.find_all(exp.With)):
+        raise not_supported("WITH RECURSIVE")
     scopes = list(traverse_scope(tree))  # inner ones first
     for scope in scopes:
-        if not isinstance(scope.expression, (exp.Select, exp.SetOperation, exp.Values, exp.Unnest, exp.Subquery)):
+        if not isinstance(scope.expression, (exp.Select, exp.SetOperation, exp.Values, exp.Unnest, exp.Subquery, exp.Lateral)):
             raise not_supported(f"{scope.expression.key.upper()} here", start(scope.expression))
         visible: dict[str, list[str] | None] = {}
         hidden: list[str] = []
@@ -115,6 +120,9 @@ def resolve(tree: exp.Expression, catalog: str, database: str, relation: Callabl
                 table = _resolve_table(node, source, alias, scope, catalog, database, relation)
                 visible[alias.lower()] = table.columns
                 hidden += table.hidden
+                for column in scope.columns:  # of which UNNEST wants the type
+                    if column.name.lower() in table.kinds and column.table.lower() in ("", alias.lower()):
+                        column.meta["kind"] = table.kinds[column.name.lower()]
             elif isinstance(source, Scope):
                 columns = _aliases(node) or outputs.get(id(source.expression))
                 visible[alias.lower()] = columns and [name.lower() if name else "" for name in columns]
@@ -127,7 +135,7 @@ def resolve(tree: exp.Expression, catalog: str, database: str, relation: Callabl
                 column.set("catalog", None)
         scope.visible = visible
         scope.hidden = hidden
-        outputs[id(scope.expression)] = names = _outputs(scope, outputs)
+        outputs[id(scope.expression)] = names = scope.names = _outputs(scope, outputs)
         for star in scope.expression.expressions if isinstance(scope.expression, exp.Select) else ():
             inner = star.this if isinstance(star, exp.Column) else star
             if hidden and isinstance(inner, exp.Star):
@@ -160,7 +168,7 @@ def _resolve_table(node, source, alias, scope, catalog, database, relation) -> R
     source.set("this", exp.to_identifier(found.name, quoted=True))
     source.set("db", None)
     source.set("catalog", None)
-    result = Relation(found.name, [name.lower() for name in _aliases(source)] or found.columns, found.hidden)
+    result = Relation(found.name, [name.lower() for name in _aliases(source)] or found.columns, found.hidden, found.kinds)
     source.meta["relation"] = result
     return result
 
@@ -190,8 +198,8 @@ def _outputs(scope: Scope, known: dict) -> list[str | None] | None:
     if isinstance(expression, exp.SetOperation):
         left = expression.this.unnest() if isinstance(expression.this, exp.Subquery) else expression.this
         return known.get(id(left))
-    if isinstance(expression, exp.Subquery):
-        return known.get(id(expression.unnest()))
+    if isinstance(expression, (exp.Subquery, exp.Lateral)):
+        return known.get(id(expression.this.unnest())) if isinstance(expression, exp.Lateral) else known.get(id(expression.unnest()))
     if isinstance(expression, exp.Values):
         return [None] * len(expression.expressions[0].expressions) if isinstance(expression.expressions[0], exp.Tuple) else [None]
     if not isinstance(expression, exp.Select):
@@ -234,9 +242,13 @@ def _check_columns(scope: Scope) -> None:
         return
     every = {name for columns in sources.values() for name in columns}
     aliases = {item.alias.lower() for item in getattr(scope.expression, "expressions", ()) if isinstance(item, exp.Alias)}
+    if isinstance(scope.expression, exp.SetOperation):
+        every |= {name.lower() for name in scope.names or () if name}
     for column in scope.columns:
         name, table = column.name.lower(), column.table.lower()
-        if isinstance(column.this, exp.Star) or _is_lambda_variable(column):
+        inner = column.find_ancestor(exp.Select, exp.SetOperation)
+        if isinstance(column.this, exp.Star) or _is_form(column) or _is_lambda_variable(column) or (
+                isinstance(scope.expression, (exp.Select, exp.SetOperation)) and inner is not scope.expression):
             continue
         if table:
             good = name in sources[table] if table in sources else table in every or bool(column.args.get("db"))
@@ -253,6 +265,12 @@ def column_not_found(column: exp.Column) -> QueryFailure:
                                             "requested resources", at=start(column))
 
 
+def _is_form(column: exp.Column) -> bool:
+    """The keyword in NORMALIZE(text, NFD)."""
+    call_ = column.parent
+    return isinstance(call_, exp.Anonymous) and call_.name.lower() == "normalize" and column.arg_key == "expressions" and column.index == 1
+
+
 def _is_lambda_variable(column: exp.Column) -> bool:
     names = {column.name.lower(), column.table.lower()}
     parent = column.find_ancestor(exp.Lambda)
@@ -265,7 +283,7 @@ def _is_lambda_variable(column: exp.Column) -> bool:
 
 # --- meaning --------------------------------------------------------------------------------------------------------------------
 _COMPARED = (exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.NullSafeEQ, exp.NullSafeNEQ)
-_CALLS = {exp.Add: "t_add", exp.Sub: "t_sub", exp.DPipe: "t_concat"}
+_CALLS = {exp.Add: "t_add", exp.Sub: "t_sub"}
 _CASTS = {exp.DType.TINYINT: "tinyint", exp.DType.SMALLINT: "smallint", exp.DType.INT: "integer", exp.DType.BIGINT: "bigint",
           exp.DType.DOUBLE: "double", exp.DType.FLOAT: "float", exp.DType.BOOLEAN: "boolean"}
 _NESTED = (exp.DType.ARRAY, exp.DType.MAP, exp.DType.STRUCT, exp.DType.VARBINARY, exp.DType.TIME)
@@ -286,6 +304,7 @@ _KEPT_FUNCTIONS = (
 
 def meaning(tree: exp.Expression, now: datetime.datetime) -> exp.Expression:
     """`tree` (changed in place) with Trino's meaning in DuckDB's terms. `now` is the query's start, UTC."""
+    _quantified(tree)
     for select in tree.find_all(exp.Select):
         _by_number(select)
     root = exp.Paren(this=tree)
@@ -308,17 +327,31 @@ def _by_number(select: exp.Select) -> None:
             key.replace(exp.Literal.number(plain.index(key) + 1))
 
 
+_CLOCK = {"now": exp.CurrentTimestamp, "current_timestamp": exp.CurrentTimestamp, "localtimestamp": exp.Localtimestamp}
+
+
+def _milliseconds(node: exp.Anonymous) -> bool:
+    """No precision, or three digits."""
+    return [argument.name for argument in node.expressions] == ([] if node.name.lower() == "now" else ["3"])
+
+
 def _rewrite(node: exp.Expression, now: datetime.datetime) -> exp.Expression:
     if isinstance(node, exp.Literal):
         if not node.is_string or isinstance(node.parent, exp.Interval):
             return node
         return exp.Cast(this=node.copy(), to=exp.DataType.build("varchar"))
+    if isinstance(node, exp.Anonymous) and node.name.lower() in _CLOCK and _milliseconds(node):
+        node = _CLOCK[node.name.lower()]()
     if isinstance(node, exp.Anonymous):
         return node if isinstance(node.parent, (exp.Window, exp.Filter, exp.IgnoreNulls, exp.RespectNulls)) else _function(node)
+    if isinstance(node, exp.Window) and node.arg_key == "windows":
+        return node  # WINDOW w AS (...)
     if isinstance(node, (exp.Window, exp.Filter, exp.IgnoreNulls, exp.RespectNulls)):
         return node if isinstance(node.parent, (exp.Window, exp.Filter)) and node.arg_key == "this" else _function(node)
     if type(node) in _CALLS:
         return call(_CALLS[type(node)], node.this, node.expression)
+    if isinstance(node, exp.DPipe):
+        return FUNCTIONS["concat"](node.this, node.expression)
     if isinstance(node, exp.Div):
         return dispatch("k_div", node.this, node.expression)
     if isinstance(node, exp.Mod):
@@ -348,7 +381,9 @@ def _rewrite(node: exp.Expression, now: datetime.datetime) -> exp.Expression:
         return call("t_at_timezone", node.this, node.args["zone"])
     if isinstance(node, exp.Extract):
         build = FUNCTIONS.get(node.name.lower())
-        if not callable(build):
+        if node.name.lower() in ("timezone_hour", "timezone_minute"):
+            return call(build, node.expression)
+        if node.name.lower() not in EXTRACTED:
             raise not_supported(f"EXTRACT({node.name})", start(node))
         return build(node.expression)
     if isinstance(node, exp.Substring):
@@ -364,22 +399,43 @@ def _rewrite(node: exp.Expression, now: datetime.datetime) -> exp.Expression:
         return call("t_subscript", node.this, node.expressions[0])
     if isinstance(node, exp.HexString):
         return call("unhex", text(node.name))
+    if isinstance(node, exp.JSONValue) or isinstance(node, exp.JSONExtract) and node.args.get("json_query"):
+        return _sql_json(node)
     if isinstance(node, exp.ParseJSON):
         return call("t_json_parse", node.this)
     if isinstance(node, exp.Func) and not isinstance(node, _KEPT_FUNCTIONS):
-        raise not_supported(node.sql_name(), start(node))
+        raise not_supported(node.sql_name().replace("J_S_O_N", "JSON"), start(node))
     if isinstance(node, (exp.TableSample, exp.Pivot, exp.MatchRecognize, exp.Version)):
         raise not_supported(node.key.upper(), start(node))
     if isinstance(node, exp.Unnest):
         return _unnest(node)
+    if isinstance(node, exp.Fetch) and (limits := node.args.get("limit_options")) and (
+            limits.args.get("with_ties") or limits.args.get("percent")):
+        raise not_supported("FETCH FIRST WITH TIES" if limits.args.get("with_ties") else "FETCH FIRST PERCENT")
+    if isinstance(node, exp.GroupConcat) and isinstance(node.args.get("on_overflow"), exp.OverflowTruncateBehavior):
+        raise not_supported("LISTAGG with ON OVERFLOW TRUNCATE", start(node))
     return node
 
 
 _OPERATORS = {exp.EQ: "=", exp.NEQ: "<>", exp.GT: ">", exp.GTE: ">=", exp.LT: "<", exp.LTE: "<="}
 
 
+def _quantified(tree: exp.Expression) -> None:
+    """`= ALL (VALUES ...)`, `= ANY (VALUES ...)` as DuckDB reads them: over a SELECT."""
+    for node in list(tree.find_all(exp.Anonymous)):
+        if node.name.upper() in ("ALL", "SOME", "ANY") and len(node.expressions) == 1 and isinstance(node.expressions[0], exp.Values):
+            node.replace((exp.All if node.name.upper() == "ALL" else exp.Any)(this=exp.Subquery(this=node.expressions[0].copy())))
+    for node in tree.find_all(exp.All, exp.Any):
+        if isinstance(node.this, exp.Subquery) and isinstance(node.this.this, exp.Values):
+            values = node.this.this.copy()
+            values.set("alias", exp.TableAlias(this=exp.to_identifier("t_values")))
+            node.set("this", exp.Subquery(this=exp.Select(expressions=[exp.Star()]).from_(values)))
+
+
 def _key(value: exp.Expression, node: exp.Expression, *others: exp.Expression) -> exp.Expression:
     """What a comparison sees of a value. Beside a text literal only text may stand: DuckDB would cast the literal."""
+    if isinstance(value, (exp.All, exp.Any)):
+        return value
     if isinstance(value, (exp.Literal, exp.Null, exp.Boolean, exp.Cast, exp.Tuple, exp.Query)) and not (
             isinstance(value, exp.Literal) and any(map(_is_text, others))):
         return value
@@ -392,6 +448,24 @@ def _is_text(node: exp.Expression) -> bool:
     return (
         isinstance(node, exp.Cast) and isinstance(node.this, exp.Literal) and node.this.is_string and node.to.is_type("varchar")
     )
+
+
+_WRAPPERS = {"": "", "WITHOUT ARRAY WRAPPER": "", "WITHOUT WRAPPER": "", "WITH WRAPPER": "WITH", "WITH ARRAY WRAPPER": "WITH",
+             "WITH UNCONDITIONAL WRAPPER": "WITH", "WITH UNCONDITIONAL ARRAY WRAPPER": "WITH",
+             "WITH CONDITIONAL WRAPPER": "WITH CONDITIONAL", "WITH CONDITIONAL ARRAY WRAPPER": "WITH CONDITIONAL"}
+
+
+def _sql_json(node: exp.Expression) -> exp.Expression:
+    """JSON_VALUE and JSON_QUERY with what stands behind the path: only wrappers have a meaning here."""
+    value = isinstance(node, exp.JSONValue)
+    for name, words in (("returning", "RETURNING"), ("on_condition", "ON EMPTY or ON ERROR"), ("quote", "QUOTES")):
+        if node.args.get(name):
+            raise not_supported(f"{words} in {'JSON_VALUE' if value else 'JSON_QUERY'}", start(node))
+    path = node.args["path"] if value else node.expression
+    wrapper = _WRAPPERS.get((node.args.get("option") and node.args["option"].name or "").upper())
+    if wrapper is None:
+        raise not_supported("this wrapper in JSON_QUERY", start(node))
+    return call("t_json_value", node.this, path) if value else FUNCTIONS["json_query"](node.this, path, text(wrapper))
 
 
 def _function(node: exp.Expression) -> exp.Expression:
@@ -409,19 +483,25 @@ def _function(node: exp.Expression) -> exp.Expression:
         if node is inner:
             return aggregate
         whole = node.copy()
-        place = whole.this
+        place = whole
         while not isinstance(place, exp.Anonymous):
-            place = place.this
+            if isinstance(place, exp.IgnoreNulls):  # DuckDB wants it inside the call
+                *others, last = aggregate.expressions
+                aggregate.set("expressions", [*others, exp.var(f"{duckdb_sql(last)} IGNORE NULLS")])
+            if isinstance(place, (exp.IgnoreNulls, exp.RespectNulls)) and place is not whole:
+                place = place.replace(place.this)
+            else:
+                place = place.this
+        if isinstance(whole, (exp.IgnoreNulls, exp.RespectNulls)):
+            return aggregate
         place.replace(aggregate)
         return whole
 
     arguments = list(inner.expressions)
     try:
-        if name == "now" and not arguments:
-            return _rewrite(exp.CurrentTimestamp(), datetime.datetime.now(datetime.UTC))
         if name in AGGREGATES:
             return AGGREGATES[name](wrap, *arguments)
-        if name in UNSUPPORTED:
+        if name in KNOWN - FUNCTIONS.keys():
             raise not_supported(f"the function {name}", start(inner))
         if node is not inner or name not in FUNCTIONS:
             raise QueryFailure("FUNCTION_NOT_FOUND", f"Function '{name}' not registered", at=start(inner))
@@ -429,6 +509,8 @@ def _function(node: exp.Expression) -> exp.Expression:
         return target(*arguments) if callable(target) else call(target, *arguments)
     except TypeError:
         raise QueryFailure("FUNCTION_NOT_FOUND", f"Unexpected parameters for function {name}", at=start(inner)) from None
+    except Problem as problem:  # of a literal argument
+        raise QueryFailure(problem.name, problem.message, at=start(inner)) from None
     except QueryFailure as failure:
         failure.at = failure.at if failure.at is not None else start(inner)
         raise
@@ -447,7 +529,8 @@ def _cast(node: exp.Cast) -> exp.Expression:
             parameters = [str(len(digits.replace(".", "").lstrip("0")) or 1), str(len(digits.partition(".")[2]))]
             parameters[0] = str(max(map(int, parameters)))
         size = ",".join(parameters if len(parameters) == 2 else [*(parameters or ["38"]), "0"])
-        return exp.Cast(this=call("t_plain", value), to=exp.DataType.build(f"decimal({size})"))
+        kind = exp.DataType.build(f"decimal({size})")
+        return call("t_decimal", value, exp.TryCast(this=call("t_plain", value.copy()), to=kind), text(f"DECIMAL({size.replace(',', ', ')})"))
     if kind in (exp.DType.DATE, exp.DType.TIMESTAMP, exp.DType.TIMESTAMPTZ):
         if parameters and int(parameters[0]) > 3:
             raise not_supported("timestamps of more than three fractional digits", start(node))
@@ -461,22 +544,41 @@ def _cast(node: exp.Cast) -> exp.Expression:
     raise not_supported(f"a cast to {node.to.sql(dialect='trino')}", start(node))
 
 
+_MAPS = ("map", "map_from_entries", "map_concat", "p_split_to_map", "p_split_to_multimap", "histogram", "t_map_of", "t_multimap_of")
+_ROWS = ("list_zip", "t_rows")
+
+
+def _kind(node: exp.Expression) -> str:
+    """"map", "array" of rows, or "" for what only running would tell, of an UNNEST's argument."""
+    if isinstance(node, exp.Cast):
+        return {exp.DType.MAP: "map", exp.DType.ARRAY: "array"}.get(node.to.this, "")
+    if isinstance(node, exp.Anonymous):
+        return "map" if node.name in _MAPS else "array" if node.name in _ROWS else ""
+    return "array" if isinstance(node, exp.Array) else node.meta.get("kind", "").partition("<")[0]
+
+
 def _unnest(node: exp.Unnest) -> exp.Expression:
-    """One array of plain values: DuckDB's own. Several arrays are zipped; what a map or an array of rows gives is refused."""
+    """One array of plain values: DuckDB's own. Several arrays are zipped; a map or an array of rows gives a column each."""
     columns = _aliases(node)
     ordinal = bool(node.args.get("offset"))
-    if len(node.expressions) == 1 and len(columns) - ordinal <= 1:
+    width = len(columns) - ordinal
+    if len(node.expressions) == 1 and width <= 1:
         return node
-    if len(node.expressions) != len(columns) - ordinal:
-        raise not_supported("UNNEST of a map or of an array of rows", start(node))
+    items = node.expressions
+    if len(items) == 1 and _kind(items[0]):
+        source = call("t_rows", items[0]) if _kind(items[0]) == "map" else items[0]
+    elif len(items) == width:
+        source = call("list_zip", *items)
+    else:
+        raise not_supported("UNNEST of a map or of an array of rows whose type only running would tell", start(node))
     row, number = exp.to_identifier("t_row"), exp.to_identifier("t_number")
-    source = exp.Unnest(expressions=[call("list_zip", *node.expressions)], offset=number if ordinal else None,
+    source = exp.Unnest(expressions=[source], offset=number if ordinal else None,
                         alias=exp.TableAlias(this=exp.to_identifier("t_zip"), columns=[row, *([number] if ordinal else [])]))
-    items = [exp.alias_(call("struct_extract", exp.column("t_row"), exp.Literal.number(i + 1)), name, quoted=True)
-             for i, name in enumerate(columns[:len(node.expressions)])]
+    parts = [exp.alias_(call("struct_extract_at", exp.column("t_row"), exp.Literal.number(i + 1)), name, quoted=True)
+             for i, name in enumerate(columns[:width])]
     if ordinal:
-        items.append(exp.alias_(exp.column("t_number"), columns[-1], quoted=True))
-    return exp.Lateral(this=exp.Subquery(this=exp.Select(expressions=items).from_(source)),
+        parts.append(exp.alias_(exp.column("t_number"), columns[-1], quoted=True))
+    return exp.Lateral(this=exp.Subquery(this=exp.Select(expressions=parts).from_(source)),
                        alias=exp.TableAlias(this=node.args["alias"].this))
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from .errors import QueryFailure, not_supported
-from .functions import MARK
+from .scalars import MARK
 
 _DUCK = {
     "tinyint": "TINYINT",
@@ -227,6 +227,8 @@ def printed(value: str, kind, depth: int = 0) -> str:
         return f"t_number({value})"
     if kind.id == "timestamp":
         return f"t_stamp({value})"
+    if kind.id == "time":
+        return f"t_time({value})"
     if kind.id == "blob":  # space-separated hexadecimal bytes
         return rf"trim(regexp_replace(lower(hex({value})), '(..)', '\1 ', 'g'))"
     if kind.id == "interval":
