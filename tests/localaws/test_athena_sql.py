@@ -1074,6 +1074,7 @@ FAILURES = [
         "SELECT date_format(current_timestamp, '%D')",
         "INVALID_FUNCTION_ARGUMENT: line 1:8: %D not supported in date format string",
     ),
+    ("SELECT now() AT TIME ZONE 'Nowhere'", "INVALID_FUNCTION_ARGUMENT: 'Nowhere' is not a valid time zone"),
     ("SELECT 1.0 / 0", "DIVISION_BY_ZERO: Division by zero"),
     ("SELECT 1 % 0", "DIVISION_BY_ZERO: Division by zero"),
     ("SELECT cast(300 AS tinyint)", "NUMERIC_VALUE_OUT_OF_RANGE: Out of range for tinyint: 300"),
@@ -1199,6 +1200,26 @@ def test_text_that_is_no_statement_is_refused_with_its_place(sql, place):
     with pytest.raises(ParseFailure) as failure:
         check(sql)
     assert str(failure.value).startswith(place)
+
+
+@pytest.mark.parametrize("sql", [
+    "SELECT 5::varchar", "SELECT * EXCLUDE (a) FROM (VALUES (1, 2)) AS t(a, b)", "SELECT 'a' ILIKE 'A'",
+    "SELECT 'a' SIMILAR TO 'a'", "SELECT 'a' GLOB 'a'", "SELECT 5 & 3", "SELECT 1 << 2", "SELECT interval '1' week",
+    "SELECT sum(a) FROM (VALUES 1) AS t(a) GROUP BY ALL", "SELECT DISTINCT ON (a) a FROM (VALUES 1) AS t(a)",
+    "SELECT a FROM (VALUES 1) t(a) ASOF JOIN (VALUES 1) u(b) ON a >= b", "SELECT 1 = ANY (ARRAY[1])", "SELECT {'a': 1}",
+    "SELECT a FROM (VALUES 1, 2) AS t(a) LIMIT 50%"])
+def test_syntax_of_other_engines_is_refused(answer, sql):
+    with pytest.raises(ParseFailure, match="line 1:"):
+        answer(sql)
+
+
+@pytest.mark.parametrize("expression", [
+    "to_hex('a')", "md5('a')", "from_unixtime('5')", "cardinality('a')", "element_at('abc', 1)", "bitwise_and(1.5e0, 1)", "concat_ws(',', 1, 2)",
+    "date '2024-01-01' + 1", "date '2024-01-01' - 1", "trim(5)", "substr(12, 1)", "regexp_like(1, '1')", "year('2024-01-01')", "abs('5')",
+    "sum('1')", "1 || 'a'", "coalesce(1, 'a')", "cast(5 as date)", "is_nan('a')", "to_utf8(1)", "from_base('1', 1.5)"])
+def test_an_argument_of_another_type_is_refused(answer, expression):
+    with pytest.raises(QueryFailure, match="FUNCTION_NOT_FOUND|TYPE_MISMATCH"):
+        answer(f"SELECT {expression}")
 
 
 @pytest.mark.parametrize(

@@ -451,6 +451,8 @@ def _failure(message: str) -> QueryFailure:
             "EXPRESSION_NOT_AGGREGATE",
             f"'{column[1] if column else first}' must be an aggregate expression or appear in GROUP BY clause",
         )
+    if zone := re.search(r"Unknown TimeZone '([^']*)'", first):
+        return QueryFailure("INVALID_FUNCTION_ARGUMENT", f"'{zone[1]}' is not a valid time zone")
     if message.startswith("Conversion Error"):
         return QueryFailure("INVALID_CAST_ARGUMENT", first.partition(": ")[2])
     if message.startswith("Out of Range Error"):

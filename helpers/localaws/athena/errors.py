@@ -45,7 +45,9 @@ def not_supported(what: str, at: int | None = None) -> QueryFailure:
 # --- DuckDB's words in Trino's ------------------------------------------------------------------------------------------------
 _SIGNS = {"addition": "+", "subtraction": "-", "multiplication": "*"}
 _KINDS = {"INT8": "tinyint", "INT16": "smallint", "INT32": "integer", "INT64": "bigint"}
-_OPERATORS = {"t_add": "+", "t_sub": "-", "t_concat": "||", "k_div": "/", "k_mod": "%", "k_sum": "sum", "k_avg": "avg"}
+_OPERATORS = {"t_add": "+", "t_sub": "-", "t_concat": "||", "k_div": "/", "k_mod": "%", "k_sum": "sum", "k_avg": "avg", "list_concat": "||",
+              "string_split": "split", "regexp_matches": "regexp_like", "encode": "to_utf8", "base64": "to_base64", "list_contains": "contains",
+              "levenshtein": "levenshtein_distance", "isnan": "is_nan"}
 
 
 def out_of_range(message: str) -> QueryFailure:

@@ -85,10 +85,12 @@ let t_add_local(a ZONED, b INTERVAL) = t_zoned(t_local(a) + b, a.zone)
 let t_later(a, b) = CASE WHEN t_months(b) <> 0 THEN t_add_local(a, b) ELSE t_instant(a.utc + b, a.zone) END
 let t_add(a DATE, b INTERVAL) = CAST(a + t_days(b) AS DATE)
 let t_add(a INTERVAL, b DATE) = CAST(b + t_days(a) AS DATE)
+t_add(a DATE, b BIGINT) = FAIL<DATE>['TYPE_MISMATCH: Cannot apply operator: date + bigint']
 t_add(a ZONED, b INTERVAL) = t_later(a, b)
 t_add(a INTERVAL, b ZONED) = t_later(b, a)
 t_add(a, b) = a + b
 let t_sub(a DATE, b INTERVAL) = CAST(a - t_days(b) AS DATE)
+t_sub(a DATE, b BIGINT) = FAIL<DATE>['TYPE_MISMATCH: Cannot apply operator: date - bigint']
 t_sub(a DATE, b DATE) = to_days(CAST(a - b AS INTEGER))
 t_sub(a ZONED, b INTERVAL) = t_later(a, -b)
 t_sub(a ZONED, b ZONED) = a.utc - b.utc
@@ -96,12 +98,12 @@ t_sub(a, b) = a - b
 t_concat(a VARCHAR, b VARCHAR) = a || b
 t_concat(a BLOB, b BLOB) = a || b
 t_concat(a, b) = list_concat(a, b)
-t_cardinality(a) = CAST(CASE WHEN typeof(a) LIKE 'MAP(%' THEN len(json_keys(to_json(a))) ELSE json_array_length(to_json(a)) END AS BIGINT)
+t_cardinality(a) = CAST(CASE WHEN typeof(a) = 'VARCHAR' THEN FAIL<BIGINT>['FUNCTION_NOT_FOUND: Unexpected parameters (varchar) for function cardinality'] WHEN typeof(a) LIKE 'MAP(%' THEN len(json_keys(to_json(a))) ELSE json_array_length(to_json(a)) END AS BIGINT)
 t_bad_index(a, i) = FAIL<INTEGER>['INVALID_FUNCTION_ARGUMENT: ' || CASE WHEN i = 0 THEN 'SQL array indices start at 1' WHEN i < 0 THEN 'Array subscript is negative: ' || i ELSE 'Array subscript must be less than or equal to array length: ' || i || ' > ' || t_cardinality(a) END]
 let t_subscript(a, i BIGINT) = CASE WHEN typeof(a) LIKE 'MAP(%' OR i BETWEEN 1 AND t_cardinality(a) THEN a[i] WHEN a IS NOT NULL AND i IS NOT NULL THEN a[t_bad_index(a, i)] END
 let t_subscript(a, k) = CASE WHEN a IS NULL OR list_contains(map_keys(a), k) THEN a[k] ELSE a[FAIL<VARCHAR>['INVALID_FUNCTION_ARGUMENT: Key not present in map: ' || k]] END
 
-let t_element_at(a, i BIGINT) = CASE WHEN i = 0 AND typeof(a) NOT LIKE 'MAP(%' THEN a[t_bad_index(a, i)] ELSE a[i] END
+let t_element_at(a, i BIGINT) = CASE WHEN typeof(a) = 'VARCHAR' THEN a[FAIL<INTEGER>['FUNCTION_NOT_FOUND: Unexpected parameters (varchar, bigint) for function element_at']] WHEN i = 0 AND typeof(a) NOT LIKE 'MAP(%' THEN a[t_bad_index(a, i)] ELSE a[i] END
 t_element_at(a, k) = a[k]
 
 t_digits(x) = regexp_replace(regexp_replace(replace(regexp_replace(CAST(abs(x) AS VARCHAR), 'e.*$', ''), '.', ''), '^0+', ''), '0+$', '')
@@ -162,9 +164,9 @@ t_date_diff(u, a ZONED, b ZONED) = t_zoned_diff(u, a, b)
 t_date_diff(u, a ZONED, b TIMESTAMP) = t_zoned_diff(u, a, t_instant(b, 'UTC'))
 t_date_diff(u, a TIMESTAMP, b ZONED) = t_zoned_diff(u, t_instant(a, 'UTC'), b)
 t_date_parse(x, f, q) = CASE WHEN regexp_matches(x, '^\S.*\S$') AND try_strptime(x, f) IS NOT NULL THEN CAST(try_strptime(x, f) AS TIMESTAMP) ELSE p_date_parse(x, q) END
-t_from_unixtime(n) = t_instant(make_timestamp(CAST(round(CAST(n AS DOUBLE) * 1000) AS BIGINT) * 1000), 'UTC')
-t_from_unixtime(n, h, m) = t_instant(make_timestamp(CAST(round(CAST(n AS DOUBLE) * 1000) AS BIGINT) * 1000), printf('%s%02d:%02d', if(h < 0 OR m < 0, '-', '+'), abs(h), abs(m)))
-t_from_unixtime(n, z) = t_instant(make_timestamp(CAST(round(CAST(n AS DOUBLE) * 1000) AS BIGINT) * 1000), t_zone(z))
+t_from_unixtime(n) = t_instant(make_timestamp(CAST(round(CAST(n * 1 AS DOUBLE) * 1000) AS BIGINT) * 1000), 'UTC')
+t_from_unixtime(n, h, m) = t_instant(make_timestamp(CAST(round(CAST(n * 1 AS DOUBLE) * 1000) AS BIGINT) * 1000), printf('%s%02d:%02d', if(h < 0 OR m < 0, '-', '+'), abs(h), abs(m)))
+t_from_unixtime(n, z) = t_instant(make_timestamp(CAST(round(CAST(n * 1 AS DOUBLE) * 1000) AS BIGINT) * 1000), t_zone(z))
 t_iso_time(x) = replace(regexp_extract(x, 'T([\d:.,]*)', 1), ',', '.')
 t_iso_local(x) = CASE WHEN x IS NULL OR regexp_full_match(x, '[^T]*(T(\d{2}(:\d{2}(:\d{2}([.,]\d+)?)?)?)?(Z|[+-]\d{2}(:?\d{2})?)?)?') THEN p_from_iso8601_date(regexp_extract(x, '^[^T]*')) + CAST(coalesce(nullif(t_iso_time(x), ''), '00') || substr(':00:00', CAST(greatest(length(t_iso_time(x)), 2) AS INTEGER) - 1) AS TIME) ELSE FAIL<TIMESTAMP>['INVALID_FUNCTION_ARGUMENT: Invalid format: "' || x || '"'] END
 let t_from_iso8601_timestamp(x) = t_zoned(t_iso_local(x), t_zone(coalesce(nullif(regexp_extract(x, 'T[\d:.,]*(Z|[+-].*)$', 1), ''), 'UTC')))
@@ -188,7 +190,7 @@ t_split(s, d, n) = p_split(s, d, n)
 t_split_part(s, d, i) = CASE WHEN i < 1 THEN FAIL<VARCHAR>['INVALID_FUNCTION_ARGUMENT: Index must be greater than zero'] ELSE string_split(s, d)[i] END
 t_strpos(s, t) = strpos(s, t)
 t_strpos(s, t, n) = p_strpos(s, t, n)
-t_joined(d, a) = CASE WHEN d IS NOT NULL THEN array_to_string(a, d) END
+t_joined(d, a) = CASE WHEN typeof(a) NOT IN ('VARCHAR[]', '"NULL"[]') THEN FAIL<VARCHAR>['FUNCTION_NOT_FOUND: Unexpected parameters for function concat_ws'] WHEN d IS NOT NULL THEN array_to_string(a, d) END
 t_concat_ws(d, a VARCHAR) = t_joined(d, [a])
 t_concat_ws(d, a) = t_joined(d, a)
 t_reverse(s VARCHAR) = reverse(s)
@@ -250,10 +252,10 @@ t_random(n) = CAST(floor(random() * n) AS BIGINT)
 t_random(a, b) = CAST(a + floor(random() * (b - a)) AS BIGINT)
 t_wilson_interval_lower(s, n, z) = p_wilson_interval(s, n, z, -1)
 t_wilson_interval_upper(s, n, z) = p_wilson_interval(s, n, z, 1)
-t_bitwise_and(a, b) = CAST(a AS BIGINT) & CAST(b AS BIGINT)
-t_bitwise_or(a, b) = CAST(a AS BIGINT) | CAST(b AS BIGINT)
-t_bitwise_xor(a, b) = xor(CAST(a AS BIGINT), CAST(b AS BIGINT))
-t_bitwise_not(a) = ~CAST(a AS BIGINT)
+t_bitwise_and(a BIGINT, b BIGINT) = a & b
+t_bitwise_or(a BIGINT, b BIGINT) = a | b
+t_bitwise_xor(a BIGINT, b BIGINT) = xor(a, b)
+t_bitwise_not(a BIGINT) = ~a
 t_bitwise_left_shift(x, n) = cast_to_type(CASE WHEN typeof(x) = 'BIGINT' THEN p_bitwise_shift(x, n) ELSE ((CAST(x AS BIGINT) & 4294967295) * CAST(power(2, least(n, 31)) AS BIGINT) + 2147483648) % 4294967296 - 2147483648 END, x)
 t_bitwise_right_shift(x, n) = cast_to_type(CASE WHEN typeof(x) = 'BIGINT' THEN p_bitwise_shift(x, -n) ELSE (CAST(x AS BIGINT) & 4294967295) // CAST(power(2, least(n, 32)) AS BIGINT) END, x)
 t_bitwise_right_shift_arithmetic(x, n) = cast_to_type(CAST(floor(CAST(x AS HUGEINT) // CAST(power(2, least(n, 62)) AS BIGINT)) AS BIGINT), x)
@@ -672,10 +674,6 @@ def _shape(function: str, *kinds: str):
     return lambda value: call(function, value, *map(text, kinds))
 
 
-def _bytes(function: str):
-    return lambda value: call("unhex", call(function, value))
-
-
 def _k(name: str):
     return lambda *arguments: dispatch(f"k_{name}", *arguments)
 
@@ -710,7 +708,7 @@ FUNCTIONS: dict[str, str | Callable] = {
     **{name: f"p_{name}" for name in (
         "from_base", "to_base", "bit_count", "normal_cdf", "inverse_normal_cdf", "cosine_similarity", "split_to_map", "split_to_multimap",
         "luhn_check", "soundex", "char2hexint", "regexp_split", "from_base64", "to_base64url", "from_base64url", "to_base32",
-        "from_base32", "from_hex", "crc32", "sha512", "parse_datetime", "parse_duration", "human_readable_seconds", "url_encode",
+        "from_base32", "from_hex", "crc32", "to_hex", "parse_datetime", "parse_duration", "human_readable_seconds", "url_encode",
         "url_decode", "url_extract_parameter", "format", "format_number", "from_iso8601_date")},
     **{name: _k(name) for name in ("floor", "ceil", "round", "truncate", "sign", "mod")},
     **{name: _part(part) for name, part in _PARTS.items()},
@@ -720,10 +718,10 @@ FUNCTIONS: dict[str, str | Callable] = {
     **{f"{way}_big_endian_{bits}": lambda x, way=way, bits=bits: call(f"p_{way}_bytes", x, number(bits // 8))
        for way in ("to", "from") for bits in (32, 64)},
     **{f"{way}_ieee754_{bits}": _shape(f"p_{way}_ieee754", {32: ">f", 64: ">d"}[bits]) for way in ("to", "from") for bits in (32, 64)},
-    "md5": _bytes("md5"), "sha1": _bytes("sha1"), "sha256": _bytes("sha256"),
+    **{kind: _shape("p_digest", kind) for kind in ("md5", "sha1", "sha256", "sha512")},
     "ceiling": _k("ceil"), "pow": "power", "rand": "t_random", "is_nan": "isnan", "is_finite": "isfinite", "is_infinite": "isinf",
     "e": lambda: call("exp", number(1)), "nan": lambda: exp.cast(text("nan"), "double"), "infinity": lambda: exp.cast(text("inf"), "double"),
-    "substring": "t_substr", "levenshtein_distance": "levenshtein", "to_utf8": "encode", "to_hex": "hex", "to_base64": "base64",
+    "substring": "t_substr", "levenshtein_distance": "levenshtein", "to_utf8": "encode", "to_base64": "base64",
     "regexp_like": _regexp_like, "regexp_extract": _regexp_extract, "regexp_replace": _regexp_replace, "regexp_count": "p_regexp_count",
     "regexp_extract_all": lambda s, p, g=None: call("p_regexp_extract_all", s, p, g or number(0)),
     "regexp_position": lambda s, p, start=None, nth=None: call("p_regexp_position", s, p, start or number(1), nth or number(1)),

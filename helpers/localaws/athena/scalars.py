@@ -473,8 +473,12 @@ def crc32(data: bytes) -> int:
     return zlib.crc32(data)
 
 
-def sha512(data: bytes) -> bytes:
-    return hashlib.sha512(data).digest()
+def to_hex(data: bytes) -> str:
+    return data.hex().upper()
+
+
+def digest(data: bytes, kind: str) -> bytes:
+    return hashlib.new(kind, data).digest()
 
 
 def hmac_(data: bytes, key: bytes, kind: str) -> bytes:

@@ -84,7 +84,30 @@ def parse(sql: str) -> exp.Expression:
     if not isinstance(trees[0], (exp.Query, exp.Values)):
         word = sql.split()[0]
         raise ParseFailure(f"{position(sql, sql.index(word))}mismatched input '{word}'")
+    for node in trees[0].walk():
+        if _is_foreign(node):
+            at = start(node)
+            raise ParseFailure(f"{position(sql, at if at is not None else 0)}mismatched input: no such syntax in Trino: {node.sql()}")
     return trees[0]
+
+
+_FOREIGN = (exp.ILike, exp.SimilarTo, exp.Glob, exp.RegexpLike, exp.BitwiseAnd, exp.BitwiseOr, exp.BitwiseXor, exp.BitwiseNot,
+            exp.BitwiseLeftShift, exp.BitwiseRightShift, exp.IntDiv, exp.Pow, exp.Struct, exp.Slice)
+
+
+def _is_foreign(node: exp.Expression) -> bool:
+    """What sqlglot reads, because some other engine has it, and DuckDB would answer."""
+    has = node.args.get
+    return isinstance(node, _FOREIGN) or any((
+        isinstance(node, exp.Star) and (has("except_") or has("replace") or has("rename")),
+        isinstance(node, exp.Distinct) and has("on"),
+        isinstance(node, exp.Group) and has("all"),
+        isinstance(node, exp.Join) and (has("method") not in (None, "NATURAL") or has("kind") in ("SEMI", "ANTI")),
+        isinstance(node, exp.Interval) and has("unit") is not None and node.args["unit"].name.upper() in ("WEEK", "QUARTER"),
+        isinstance(node, exp.Any) and not isinstance(node.this, (exp.Query, exp.Subquery)),
+        isinstance(node, exp.Limit) and (has("limit_options") or has("offset")),
+        isinstance(node, exp.Cast) and not isinstance(node, exp.TryCast) and "call" not in node.meta and not (
+            isinstance(node.this, exp.Literal) and node.this.is_string)))
 
 
 def bind(tree: exp.Expression, parameters: list[str]) -> exp.Expression:
