@@ -1,7 +1,7 @@
 """Trino's functions, defined over DuckDB.
 
-`prelude()` is the DuckDB SQL that every query's connection starts with: macros named `t_...`, overloaded by type where Trino's
-answer depends on it. `FUNCTIONS` says what each Trino function becomes: the name of such a macro, or of a DuckDB function that
+`define()` gives a query's connection the macros that its SQL calls, named `t_...` and overloaded by type where Trino's answer
+depends on it, and the Python functions of scalars.py, named `p_...`. `FUNCTIONS` says what each Trino function becomes: the name of such a macro, or of a DuckDB function that
 answers alike, or a builder `(arguments) -> expression`. `AGGREGATES` is the same for aggregate and window functions, whose builders
 also get `wrap`, which puts FILTER and OVER around the aggregate inside. A function in neither is refused by name: nothing
 reaches DuckDB under its own meaning by accident. tests/localaws/test_athena_sql.py holds them to the Trino reference's answers.
@@ -217,7 +217,6 @@ t_rtrim(s) = rtrim(s, E' \t\n\r')
 t_regexp_extract(s, p) = CASE WHEN regexp_matches(s, p) THEN regexp_extract(s, p) END
 t_regexp_replace(s, p, r) = regexp_replace(s, p, r, 'g')
 t_repeat(x, n) = list_transform(range(n), lambda i: x)
-t_rounded_to(x) = round(x)
 k_floor(x BIGINT) = x
 k_floor(x DECIMAL) = floor(x)
 k_floor(x DOUBLE) = floor(x)
