@@ -9,7 +9,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from helpers.localaws import gateway
+from helpers.localaws import iam
 from helpers.localaws.clock import Clock
 from helpers.localaws.service import Context
 from helpers.localaws.streams import as_aws
@@ -127,10 +127,10 @@ def test_policies_that_name_a_stream_or_a_database_fit_the_requests_about_them(a
 def test_a_body_that_is_no_object_is_refused_not_stumbled_over(body):
     asked = []
     actions = SimpleNamespace(extract_resource_arn=lambda *request: asked.append(request))
-    gateway.name_resources(actions, SimpleNamespace(_decode_iterator=lambda _: None), SimpleNamespace(_shard_iterators={}))
-    for service in ("dynamodbstreams", "kinesis", "glue"):
+    iam.name_resources(actions, SimpleNamespace(_decode_iterator=lambda _: None), SimpleNamespace(_shard_iterators={}))
+    for service in ("dynamodbstreams", "kinesis", "glue", "logs"):
         actions.extract_resource_arn(service, "POST", "/", {"x-amz-target": "X.GetRecords"}, body, {}, "us-east-1", "000000000000")
-    assert len(asked) == 3, "MiniStack is asked instead"
+    assert len(asked) == 4, "MiniStack is asked instead"
 
 
 def test_a_roles_clients_are_in_the_region_of_its_resource_and_use_no_proxy(aws, role, monkeypatch):
