@@ -24,7 +24,7 @@ from urllib.parse import quote, urlencode
 
 from . import settings
 from .iam import Functions, ServiceTrust, name_resources, refusal_to_pass
-from .streams import StreamRecords, TablesWithStreams
+from .streams import TablesWithStreams, expire_at_little_cost, write_records_as_aws
 
 _log = logging.getLogger("localaws")
 
@@ -33,6 +33,8 @@ CRAWLER_OPERATIONS = frozenset(
         "Crawler": ("Create", "Get", "Update", "Delete", "Start", "Stop"), "Crawlers": ("Get", "List", "BatchGet"),
         "CrawlerSchedule": ("Update", "Start", "Stop"), "CrawlerMetrics": ("Get",), "Crawls": ("List",),
         "Classifier": ("Create", "Get", "Update", "Delete"), "Classifiers": ("Get",)}.items() for verb in verbs)
+
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.25, 30.0  # seconds between the end of the joints and their next start: 0.5 at first
 
 
 def ministack_environment(options: argparse.Namespace) -> dict[str, str]:
@@ -83,20 +85,32 @@ class Joints:
                 self._child.kill()
 
     def _watch(self) -> None:
+        pause = SHORTEST_PAUSE
         while not self._stopping.is_set():
             self.restarts += 1
-            self._child = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-            self._tell(self._token)
-            hello = self._child.stdout.readline()
-            if hello:
-                self._port = json.loads(hello)["port"]
-                self._ready.set()
-                self._serving.wait()
-                self._tell("go")
-            code = self._child.wait()
+            started = time.monotonic()
+            try:
+                ended = f"joints ended with code {self._run()}"
+            except (OSError, ValueError) as error:  # no process could be started, or it was none of ours that answered
+                ended = f"joints could not be started: {error}"
             self._ready.clear()
-            if not self._stopping.wait(0.5):
-                _log.error("joints ended with code %s; starting them again", code)
+            # Those that die at once must not keep the machine busy; those that worked for a while are missed.
+            pause = SHORTEST_PAUSE if time.monotonic() - started > LONGEST_PAUSE else min(LONGEST_PAUSE, pause * 2)
+            if not self._stopping.is_set():
+                _log.error("%s; starting them again in %g s", ended, pause)
+            self._stopping.wait(pause)
+
+    def _run(self) -> int:
+        """One life of the child: how it ended."""
+        self._child = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._tell(self._token)
+        hello = self._child.stdout.readline()
+        if hello:
+            self._port = json.loads(hello)["port"]
+            self._ready.set()
+            self._serving.wait()
+            self._tell("go")
+        return self._child.wait()
 
     def _tell(self, line: str) -> None:
         try:
@@ -184,8 +198,9 @@ def install(joints: Joints) -> None:
     ministack._loaded_modules["sts"] = trust = ServiceTrust(sts, iam_evaluator)
     ministack._loaded_modules["lambda_svc"] = Functions(lambda_svc, trust)
     ministack._loaded_modules["dynamodb"] = TablesWithStreams(dynamodb)
-    ministack._loaded_modules["dynamodb_streams"] = StreamRecords(dynamodb_streams)
     name_resources(iam_actions, dynamodb_streams, kinesis)
+    write_records_as_aws(dynamodb)
+    expire_at_little_cost(kinesis)
 
 
 def application(ministack_app, describe):

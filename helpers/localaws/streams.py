@@ -1,29 +1,50 @@
-"""The records of a table's stream as AWS keeps and gives them, where MiniStack does not."""
+"""The records of DynamoDB's and Kinesis's streams as AWS keeps and gives them, where MiniStack does not."""
 
 import base64
-import json
+import time
 
 
-class StreamRecords:
-    """MiniStack's DynamoDB Streams, whose GetRecords answers eventIDs of 32 hexadecimal digits and sizes that are counted.
+def write_records_as_aws(dynamodb) -> None:
+    """Let MiniStack write change records with eventIDs of 32 hexadecimal digits and with sizes that are counted.
 
     Both [C, AWS_FACTS.md part 1]. What is left as MiniStack has it: sequence numbers of 30 digits, AWS's have 21.
     """
+    build = dynamodb._build_change_record
 
-    def __init__(self, original):
-        self._original = original
+    def build_as_aws(*arguments) -> dict:
+        record = build(*arguments)
+        as_aws(record)
+        return record
 
-    def __getattr__(self, member):
-        return getattr(self._original, member)
+    dynamodb._build_change_record = build_as_aws
 
-    async def handle_request(self, method, path, headers, body, query_params):
-        status, reply, answer = await self._original.handle_request(method, path, headers, body, query_params)
-        if status == 200 and headers.get("x-amz-target", "").endswith(".GetRecords"):
-            page = json.loads(answer)
-            for record in page["Records"]:
-                as_aws(record)
-            answer = json.dumps(page).encode()
-        return status, {k: v for k, v in reply.items() if k.lower() != "content-length"}, answer
+
+def expire_at_little_cost(kinesis) -> None:
+    """Let what is too old leave Kinesis without a look at all that is not, which MiniStack takes with every request.
+
+    Records are in the order of their arrival, so that the oldest one of a shard tells; iterators, which their use checks
+    anyhow, need to go only so that they do not pile up.
+    """
+    everything, looked_at = kinesis._expire_iterators, float("-inf")
+
+    def expire_records(stream: dict) -> None:
+        oldest = time.time() - stream["RetentionPeriodHours"] * 3600
+        for shard in stream["shards"].values():
+            expired = 0
+            for record in shard["records"]:
+                if record["ApproximateArrivalTimestamp"] >= oldest:
+                    break
+                expired += 1
+            if expired:
+                shard["records"] = shard["records"][expired:]
+
+    def expire_iterators() -> None:
+        nonlocal looked_at
+        if time.monotonic() - looked_at > 5:
+            looked_at = time.monotonic()
+            everything()
+
+    kinesis._expire_records, kinesis._expire_iterators = expire_records, expire_iterators
 
 
 class TablesWithStreams:
