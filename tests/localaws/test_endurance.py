@@ -71,15 +71,19 @@ class Flow:
             drop_role(self.aws, f"{self.name}-{end}")
 
     def write(self, numbers: range) -> None:
-        """One order each, patiently: while the local AWS is away the call is made again, and a put that is repeated changes nothing."""
+        """An order each, patiently: while the local AWS is away the call is made again, and a put that is repeated changes nothing."""
         dynamodb = self.aws.client("dynamodb")
-        for number in numbers:
-            while True:
+        for start in numbers[::25]:
+            puts = [{"PutRequest": {"Item": {"orderid": {"S": f"order-{number}"}, "quantity": {"N": str(number)}}}}
+                    for number in range(start, min(start + 25, numbers.stop))]
+            while puts:
                 try:
-                    dynamodb.put_item(TableName=self.name, Item={"orderid": {"S": f"order-{number}"}, "quantity": {"N": str(number)}})
-                    break
+                    puts = dynamodb.batch_write_item(RequestItems={self.name: puts})["UnprocessedItems"].get(self.name)
                 except (BotoCoreError, ClientError):
                     time.sleep(0.2)
+
+    def written(self, at_least: int) -> bool:
+        return self.client("dynamodb").scan(TableName=self.name, Select="COUNT")["Count"] >= at_least
 
     def lines(self) -> list[dict]:
         """What the lake holds: with each line the `size` of the call that made it."""
@@ -126,14 +130,14 @@ def alone():
 def test_stops_and_starts_while_changes_flow_lose_nothing_and_repeat_nothing(alone):
     """[C] EB dynamodb, FH retry: at least once. What was acknowledged downstream before an orderly stop does not come again."""
     flow = Flow(alone, "endure-stop")
-    writer = threading.Thread(target=flow.write, args=(range(1500),))
+    writer = threading.Thread(target=flow.write, args=(range(20_000),))
     writer.start()
-    for wanted in (300, 900):
-        wait_for(lambda wanted=wanted: flow.client("dynamodb").scan(TableName=flow.name, Select="COUNT")["Count"] >= wanted, 60)
+    for wanted in (2000, 6000, 12_000):  # faster than the pipe, so that each stop meets it at work
+        wait_for(functools.partial(flow.written, wanted), 60)
         assert alone.local.stop()
         alone.local.start()
     writer.join(120)
-    assert flow.account(1500) == 0
+    assert flow.account(20_000) == 0
     assert alone.local.status().joint_restarts == 0
 
 
@@ -152,13 +156,10 @@ def test_buffers_that_were_not_sent_yet_are_sent_after_a_start(alone):
 def test_joints_killed_in_the_middle_of_2000_changes_lose_none(alone):
     """[C] EB dynamodb: checkpoints move after success, so delivered records may repeat and none is lost."""
     flow = Flow(alone, "endure-kill")
-    writer = threading.Thread(target=flow.write, args=(range(2000),))
-    writer.start()
-    for restarts, wanted in enumerate((400, 1200), 1):
-        wait_for(lambda wanted=wanted: flow.client("dynamodb").scan(TableName=flow.name, Select="COUNT")["Count"] >= wanted, 60)
+    for restarts in (1, 2):
+        flow.write(range(1000 * (restarts - 1), 1000 * restarts))
         joints_of(alone).kill()
         wait_for(lambda restarts=restarts: alone.local.status().joint_restarts == restarts, 30)
-    writer.join(120)
     assert flow.account(2000) < 2000, "a kill repeats what was under way, not everything"
     assert alone.local.tail(50).count("joints ended with code -9; starting them again") == 2
 

@@ -427,6 +427,36 @@ def test_a_functions_lines_are_written_as_far_as_its_own_role_allows(aws, allowe
         client(aws, "logs").delete_log_group(logGroupName="/aws/lambda/roles-lines") if lines_of(aws, "roles-lines") else None
 
 
+def test_a_functions_lines_stop_when_its_role_has_a_boundary_or_lambda_may_not_assume_it(aws):
+    """[C] docs.aws.amazon.com/lambda/latest/dg/lambda-intro-execution-role: Lambda assumes it; [U] whether AWS calls the function then."""
+    iam, functions = client(aws, "iam"), client(aws, "lambda")
+    arn = role(aws, "roles-stopped", "lambda.amazonaws.com", ["logs:*"])
+    function(aws, "roles-stopped", "def handler(event, context):\n    return 1\n", arn)
+    boundary_arn = iam.create_policy(PolicyName="roles-stopped", PolicyDocument=statement("Allow", ["s3:*"]))["Policy"]["Arn"]
+
+    def lines_of_a_call():
+        before = len(lines_of(aws, "roles-stopped"))
+        functions.invoke(FunctionName="roles-stopped")
+        time.sleep(0.5)
+        return len(lines_of(aws, "roles-stopped")) - before
+
+    try:
+        assert lines_of_a_call()
+        iam.put_role_permissions_boundary(RoleName="roles-stopped", PermissionsBoundary=boundary_arn)
+        assert not lines_of_a_call()
+        iam.delete_role_permissions_boundary(RoleName="roles-stopped")
+        assert lines_of_a_call()
+        iam.update_assume_role_policy(RoleName="roles-stopped", PolicyDocument=trust("firehose.amazonaws.com"))
+        assert not lines_of_a_call()
+        iam.update_assume_role_policy(RoleName="roles-stopped", PolicyDocument=trust("lambda.amazonaws.com"))
+        assert lines_of_a_call()
+    finally:
+        functions.delete_function(FunctionName="roles-stopped")
+        iam.delete_policy(PolicyArn=boundary_arn)
+        drop_role(aws, "roles-stopped")
+        client(aws, "logs").delete_log_group(logGroupName="/aws/lambda/roles-stopped")
+
+
 def test_a_log_group_that_is_missing_is_made_only_if_the_role_may(aws):
     """[C] the same: logs:CreateLogGroup is what makes the group of a new function."""
     arn = role(aws, "roles-group", "lambda.amazonaws.com", ["logs:CreateLogStream", "logs:PutLogEvents"])
