@@ -1,40 +1,22 @@
 """The records of DynamoDB's and Kinesis's streams as AWS keeps and gives them, where MiniStack does not."""
 
 import base64
-import threading
 import time
 
 
-_TTL_THREAD = "dynamodb-ttl-reaper"  # MiniStack's, which looks for expired items once a minute
-
-
 def write_records_as_aws(dynamodb) -> None:
-    """Let MiniStack write change records with eventIDs of 32 hexadecimal digits and with sizes that are counted, and one
-    for each item that Time to Live deletes, which names the service as who did it.
+    """Let MiniStack write change records with eventIDs of 32 hexadecimal digits and with sizes that are counted.
 
-    All [C, AWS_FACTS.md part 1]. What is left as MiniStack has it: sequence numbers of 30 digits, AWS's have 21.
+    Both [C, AWS_FACTS.md part 1]. What is left as MiniStack has it: sequence numbers of 30 digits, AWS's have 21.
     """
-    from ministack.core.responses import set_request_account_id, set_request_region
-
-    build, remove = dynamodb._build_change_record, dynamodb._remove_item
+    build = dynamodb._build_change_record
 
     def build_as_aws(*arguments) -> dict:
         record = build(*arguments)
         as_aws(record)
-        if threading.current_thread().name == _TTL_THREAD:
-            record["userIdentity"] = {"type": "Service", "principalId": "dynamodb.amazonaws.com"}
         return record
 
-    def remove_and_report(table: dict, *key) -> dict | None:
-        item = remove(table, *key)
-        if item is not None and threading.current_thread().name == _TTL_THREAD:
-            _, _, _, region, account, resource = table["TableArn"].split(":", 5)
-            set_request_account_id(account)
-            set_request_region(region)
-            dynamodb._emit_stream_event(resource.removeprefix("table/"), "REMOVE", item, None)
-        return item
-
-    dynamodb._build_change_record, dynamodb._remove_item = build_as_aws, remove_and_report
+    dynamodb._build_change_record = build_as_aws
 
 
 def expire_at_little_cost(kinesis) -> None:

@@ -12,10 +12,8 @@ from botocore.exceptions import ClientError
 
 from helpers.localaws import iam
 from helpers.localaws.clock import Clock
-from helpers.localaws.polling import wire_records
 from helpers.localaws.service import Context
 from helpers.localaws.streams import as_aws
-from tests.localaws.making import table, wait_for
 
 ROLE = "gateway-role"
 SOURCE = "arn:aws:pipes:us-east-1:000000000000:pipe/gateway-pipe"
@@ -180,29 +178,3 @@ def test_a_streams_records_have_event_ids_and_sizes_as_aws_gives_them(aws):
         assert record["dynamodb"]["SizeBytes"] == (2 + 3) + (2 + 3) + (4 + 1) + (4 + 4)
     finally:
         dynamodb.delete_table(TableName="gateway-sizes")
-
-
-def test_an_item_that_time_to_live_deletes_is_in_the_stream_as_the_services_deed(aws):
-    """[C] BC:dynamodbstreams Record userIdentity; the names in lower case, as they are on the wire [C, AWS_FACTS.md part 1]."""
-    dynamodb, streams = aws.client("dynamodb"), wire_records(aws.client("dynamodbstreams"))
-    stream = table(aws, "gateway-expiring")
-    try:
-        dynamodb.update_time_to_live(TableName="gateway-expiring", TimeToLiveSpecification={"Enabled": True, "AttributeName": "until"})
-        dynamodb.put_item(TableName="gateway-expiring", Item={"orderid": {"S": "old"}, "until": {"N": "1600000000"}})
-        dynamodb.put_item(TableName="gateway-expiring", Item={"orderid": {"S": "young"}, "until": {"N": "9600000000"}})
-        dynamodb.put_item(TableName="gateway-expiring", Item={"orderid": {"S": "mine"}})
-        dynamodb.delete_item(TableName="gateway-expiring", Key={"orderid": {"S": "mine"}})
-        shard = streams.describe_stream(StreamArn=stream)["StreamDescription"]["Shards"][0]["ShardId"]
-
-        def removed():
-            iterator = streams.get_shard_iterator(StreamArn=stream, ShardId=shard, ShardIteratorType="TRIM_HORIZON")["ShardIterator"]
-            found = streams.get_records(ShardIterator=iterator)["Records"]
-            return {record["dynamodb"]["Keys"]["orderid"]["S"]: record for record in found if record["eventName"] == "REMOVE"}
-
-        wait_for(lambda: "old" in removed(), 90, pause=1)  # it looks once a minute
-        assert removed().keys() == {"old", "mine"}
-        assert removed()["old"]["userIdentity"] == {"type": "Service", "principalId": "dynamodb.amazonaws.com"}
-        assert removed()["old"]["dynamodb"]["OldImage"] == {"orderid": {"S": "old"}, "until": {"N": "1600000000"}}
-        assert "userIdentity" not in removed()["mine"]
-    finally:
-        dynamodb.delete_table(TableName="gateway-expiring")
