@@ -25,6 +25,7 @@ from pathlib import Path
 from urllib.parse import quote, urlencode
 
 from . import settings
+from .clock import Clock
 from .roles import SERVICE_HEADER, SOURCE_HEADER
 from .streams import StreamRecords, TablesWithStreams
 
@@ -238,7 +239,7 @@ def name_resources(iam_actions, dynamodb_streams, kinesis) -> None:
     iam_actions.extract_resource_arn = resource_arn
 
 
-def install(joints: Joints) -> None:
+def install(joints: Joints, clock: Clock) -> None:
     """Put the joints into MiniStack's table of services."""
     import ministack.app as ministack
     from ministack.core import iam_actions, iam_evaluator
@@ -248,7 +249,7 @@ def install(joints: Joints) -> None:
         ministack._loaded_modules[name] = Replaced(name, joints)
     ministack._loaded_modules["glue"] = Forwarded("glue", joints, glue, CRAWLER_OPERATIONS)
     ministack._loaded_modules["sts"] = ServiceTrust(sts, iam_evaluator)
-    ministack._loaded_modules["dynamodb"] = TablesWithStreams(dynamodb)
+    ministack._loaded_modules["dynamodb"] = TablesWithStreams(dynamodb, clock)
     ministack._loaded_modules["dynamodb_streams"] = StreamRecords(dynamodb_streams)
     name_resources(iam_actions, dynamodb_streams, kinesis)
 
@@ -275,7 +276,7 @@ async def serve(options: argparse.Namespace, listener: socket.socket) -> None:
     joints.start()  # its imports run beside MiniStack's
     import ministack.app as ministack
 
-    install(joints)
+    install(joints, Clock(options.clock_scale))
     info = {"product": settings.PRODUCT, "pid": os.getpid(), "port": options.port, "clock_scale": options.clock_scale,
             "account": settings.ACCOUNT, "region": settings.REGION, "started": time.time(),
             "directory": str(options.directory)}
