@@ -23,8 +23,9 @@ from pathlib import Path
 from urllib.parse import quote, urlencode
 
 from . import settings
+from .clock import Clock
 from .iam import Functions, ServiceTrust, name_resources, refusal_to_pass
-from .streams import TablesWithStreams, expire_at_little_cost, write_records_as_aws
+from .streams import TablesWithStreams, expire_at_little_cost
 
 _log = logging.getLogger("localaws")
 
@@ -186,7 +187,7 @@ class Replaced(Forwarded):
         """Its state is the joint's own."""
 
 
-def install(joints: Joints) -> None:
+def install(joints: Joints, clock: Clock) -> None:
     """Put the joints into MiniStack's table of services."""
     import ministack.app as ministack
     from ministack.core import iam_actions, iam_evaluator
@@ -197,9 +198,8 @@ def install(joints: Joints) -> None:
     ministack._loaded_modules["glue"] = Forwarded("glue", joints, glue, CRAWLER_OPERATIONS)
     ministack._loaded_modules["sts"] = trust = ServiceTrust(sts, iam_evaluator)
     ministack._loaded_modules["lambda_svc"] = Functions(lambda_svc, trust)
-    ministack._loaded_modules["dynamodb"] = TablesWithStreams(dynamodb)
+    ministack._loaded_modules["dynamodb"] = TablesWithStreams(dynamodb, clock)
     name_resources(iam_actions, dynamodb_streams, kinesis)
-    write_records_as_aws(dynamodb)
     expire_at_little_cost(kinesis)
 
 
@@ -225,7 +225,7 @@ async def serve(options: argparse.Namespace, listener: socket.socket) -> None:
     joints.start()  # its imports run beside MiniStack's
     import ministack.app as ministack
 
-    install(joints)
+    install(joints, Clock(options.clock_scale))
     info = {"product": settings.PRODUCT, "pid": os.getpid(), "port": options.port, "clock_scale": options.clock_scale,
             "account": settings.ACCOUNT, "region": settings.REGION, "started": time.time(),
             "directory": str(options.directory)}
