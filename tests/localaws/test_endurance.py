@@ -143,7 +143,7 @@ def test_stops_and_starts_while_changes_flow_lose_nothing_and_repeat_nothing(alo
 
 def test_buffers_that_were_not_sent_yet_are_sent_after_a_start(alone):
     """[L] FH: what a buffer holds is in the stream until it is in S3."""
-    flow = Flow(alone, "endure-buffer", buffer={"BufferIntervalInSeconds": "60"})
+    flow = Flow(alone, "endure-buffer", buffer={"BufferIntervalInSeconds": "240"})  # 12 s here
     flow.write(range(50))
     time.sleep(1.5)  # on its way: read by the delivery stream, in no object yet
     assert not flow.lines()
