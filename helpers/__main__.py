@@ -54,12 +54,12 @@ def test(options) -> None:
     sys.exit(subprocess.call([sys.executable, "-m", "pytest", "-n3", "--dist=loadgroup", *options.pytest], cwd=ROOT))
 
 
-def bench(_options) -> None:
-    """measure: changes per second alone and end to end, latency, start, memory"""
+def bench(options) -> None:
+    """measure, within about seven minutes: start, memory, changes per second, latency, Athena; each beside its target"""
     from . import bench as measured
 
     with fresh_local_aws() as (local, seconds):
-        measured.main(local, seconds)
+        measured.main(local, seconds, options.write)
 
 
 def notebooks(_options) -> None:
@@ -119,6 +119,8 @@ def main(arguments: list[str] | None = None) -> None:
                              "changes=500 seed=7; target=aws account=123456789012 turns the switch to real AWS")
         if command is lab:
             sub.add_argument("--no-browser", dest="browser", action="store_false", help="only print the address")
+        if command is bench:
+            sub.add_argument("--write", action="store_true", help="put the table into the local AWS's page as well")
         if command is test:
             sub.usage = f"{sub.prog} [words for pytest, such as -k transform]"
     options, options.pytest = parser.parse_known_args(arguments)

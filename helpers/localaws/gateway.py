@@ -1,14 +1,12 @@
 """The first process: MiniStack on one loopback port, with the joints in the place of its pipes, Firehose, crawlers and Athena.
 
-This module and streams.py are the only ones that touch MiniStack's insides: its environment, its table of loaded services, the
-check of a role's trust policy, which resource IAM takes a request to be about, and the records of its tables' streams.
+This module, iam.py and streams.py are the only ones that touch MiniStack's insides: its environment, its table of loaded services,
+what its IAM does not know, and the records of its tables' streams.
 """
 
 import argparse
 import asyncio
 import contextlib
-import contextvars
-import dataclasses
 import http.client
 import json
 import logging
@@ -25,8 +23,9 @@ from pathlib import Path
 from urllib.parse import quote, urlencode
 
 from . import settings
-from .roles import SERVICE_HEADER, SOURCE_HEADER
-from .streams import StreamRecords, TablesWithStreams
+from .clock import Clock
+from .iam import Functions, ServiceTrust, name_resources, refusal_to_pass
+from .streams import TablesWithStreams, expire_at_little_cost
 
 _log = logging.getLogger("localaws")
 
@@ -35,6 +34,8 @@ CRAWLER_OPERATIONS = frozenset(
         "Crawler": ("Create", "Get", "Update", "Delete", "Start", "Stop"), "Crawlers": ("Get", "List", "BatchGet"),
         "CrawlerSchedule": ("Update", "Start", "Stop"), "CrawlerMetrics": ("Get",), "Crawls": ("List",),
         "Classifier": ("Create", "Get", "Update", "Delete"), "Classifiers": ("Get",)}.items() for verb in verbs)
+
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.25, 30.0  # seconds between the end of the joints and their next start: 0.5 at first
 
 
 def ministack_environment(options: argparse.Namespace) -> dict[str, str]:
@@ -85,20 +86,32 @@ class Joints:
                 self._child.kill()
 
     def _watch(self) -> None:
+        pause = SHORTEST_PAUSE
         while not self._stopping.is_set():
             self.restarts += 1
-            self._child = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-            self._tell(self._token)
-            hello = self._child.stdout.readline()
-            if hello:
-                self._port = json.loads(hello)["port"]
-                self._ready.set()
-                self._serving.wait()
-                self._tell("go")
-            code = self._child.wait()
+            started = time.monotonic()
+            try:
+                ended = f"joints ended with code {self._run()}"
+            except (OSError, ValueError) as error:  # no process could be started, or it was none of ours that answered
+                ended = f"joints could not be started: {error}"
             self._ready.clear()
-            if not self._stopping.wait(0.5):
-                _log.error("joints ended with code %s; starting them again", code)
+            # Those that die at once must not keep the machine busy; those that worked for a while are missed.
+            pause = SHORTEST_PAUSE if time.monotonic() - started > LONGEST_PAUSE else min(LONGEST_PAUSE, pause * 2)
+            if not self._stopping.is_set():
+                _log.error("%s; starting them again in %g s", ended, pause)
+            self._stopping.wait(pause)
+
+    def _run(self) -> int:
+        """One life of the child: how it ended."""
+        self._child = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._tell(self._token)
+        hello = self._child.stdout.readline()
+        if hello:
+            self._port = json.loads(hello)["port"]
+            self._ready.set()
+            self._serving.wait()
+            self._tell("go")
+        return self._child.wait()
 
     def _tell(self, line: str) -> None:
         try:
@@ -146,11 +159,15 @@ class Forwarded:
             return await self._original.handle_request(method, path, headers, body, query_params)
         from ministack.core.responses import get_account_id, get_region
 
+        kind = "application/x-amz-json-1.1" if "x-amz-target" in headers else "application/json"
+        if refusal := refusal_to_pass(self.name, headers, body, query_params):
+            return (400 if "x-amz-target" in headers else 403,
+                    {"content-type": kind, "x-amzn-errortype": "AccessDeniedException"},
+                    json.dumps({"__type": "AccessDeniedException", "message": refusal}).encode())
         target = quote(path, safe="/:") + (f"?{urlencode(query_params, doseq=True)}" if query_params else "")
         passed = {key: headers[key] for key in ("x-amz-target", "content-type") if key in headers}
         passed |= {"x-localaws-account": get_account_id(), "x-localaws-region": get_region()}
         status, answer = await asyncio.to_thread(self._joints.ask, self.name, method, target, passed, body)
-        kind = "application/x-amz-json-1.1" if "x-amz-target" in headers else "application/json"
         reply = {"content-type": kind}
         if status >= 400:
             reply["x-amzn-errortype"] = json.loads(answer).get("__type", "")
@@ -170,87 +187,20 @@ class Replaced(Forwarded):
         """Its state is the joint's own."""
 
 
-class ServiceTrust:
-    """STS for services: AWS services assume roles too, and only a trust policy that names them lets them.
-
-    MiniStack knows callers that are users, roles or the account's root. A joint says, in two headers, for which service and
-    on behalf of which resource it assumes a role; then only the statements of the trust policy that name that service count,
-    and their conditions see aws:SourceArn and aws:SourceAccount. Only root, whose key the joints hold, may say so: any other
-    caller is not let through a service's statement by MiniStack.
-    """
-
-    def __init__(self, sts, iam_evaluator):
-        self._sts = sts
-        self._call: contextvars.ContextVar[tuple[str, str] | None] = contextvars.ContextVar("service_call", default=None)
-        self._evaluate = iam_evaluator.evaluate_trust_policy
-        iam_evaluator.evaluate_trust_policy = self._evaluate_trust
-
-    def __getattr__(self, member):
-        return getattr(self._sts, member)
-
-    async def handle_request(self, method, path, headers, body, query_params):
-        self._call.set((headers[SERVICE_HEADER], headers.get(SOURCE_HEADER, "")) if SERVICE_HEADER in headers else None)
-        return await self._sts.handle_request(method, path, headers, body, query_params)
-
-    def _evaluate_trust(self, document, caller_arn, context=None):
-        call = self._call.get()
-        if call is None:
-            return self._evaluate(document, caller_arn, context)
-        service, source_arn = call
-        document = json.loads(document) if isinstance(document, str) else document
-        statements = document.get("Statement", [])
-        statements = statements if isinstance(statements, list) else [statements]
-        document = {"Version": "2012-10-17", "Statement": [s for s in statements if service in _services(s.get("Principal"))]}
-        source = {"aws:sourcearn": source_arn, "aws:sourceaccount": (source_arn.split(":") + [""] * 5)[4]}
-        context = dataclasses.replace(context, service_context={**context.service_context, **source})
-        return self._evaluate(document, caller_arn, context)
-
-
-def _services(principal) -> list[str]:
-    """The services that a trust statement's Principal names."""
-    named = principal.get("Service", []) if isinstance(principal, dict) else []
-    return [named] if isinstance(named, str) else named
-
-
-def name_resources(iam_actions, dynamodb_streams, kinesis) -> None:
-    """Tell MiniStack's IAM which resource a request is about where it does not look: else no policy that names one ever fits.
-
-    AWS authorizes GetRecords by the stream its iterator belongs to, every DynamoDB Streams call by the stream, and the
-    calls on a Glue database by the database.
-    """
-    of_others = iam_actions.extract_resource_arn
-
-    def resource_arn(service, method, path, headers, body, query_params, region, account):
-        operation, found = headers.get("x-amz-target", "").rpartition(".")[2], None
-        try:
-            params = json.loads(body or b"{}") if service in ("dynamodbstreams", "kinesis", "glue") else {}
-        except ValueError:  # CBOR, which some clients speak to Kinesis, or no JSON at all: the service will say
-            params = {}
-        params = params if isinstance(params, dict) else {}
-        if service == "dynamodbstreams":
-            found = params.get("StreamArn") or (dynamodb_streams._decode_iterator(params.get("ShardIterator", "")) or {}).get("arn")
-        elif service == "kinesis" and operation == "GetRecords":
-            found = (kinesis._shard_iterators.get(params.get("ShardIterator")) or {}).get("stream_arn")
-        elif service == "glue" and operation.endswith("Database") and "Name" in params:
-            found = f"arn:aws:glue:{region}:{account}:database/{params['Name']}"
-        return found or of_others(service, method, path, headers, body, query_params, region, account)
-
-    iam_actions.extract_resource_arn = resource_arn
-
-
-def install(joints: Joints) -> None:
+def install(joints: Joints, clock: Clock) -> None:
     """Put the joints into MiniStack's table of services."""
     import ministack.app as ministack
     from ministack.core import iam_actions, iam_evaluator
-    from ministack.services import dynamodb, dynamodb_streams, glue, kinesis, sts
+    from ministack.services import dynamodb, dynamodb_streams, glue, kinesis, lambda_svc, sts
 
     for name in ("pipes", "firehose", "athena"):
         ministack._loaded_modules[name] = Replaced(name, joints)
     ministack._loaded_modules["glue"] = Forwarded("glue", joints, glue, CRAWLER_OPERATIONS)
-    ministack._loaded_modules["sts"] = ServiceTrust(sts, iam_evaluator)
-    ministack._loaded_modules["dynamodb"] = TablesWithStreams(dynamodb)
-    ministack._loaded_modules["dynamodb_streams"] = StreamRecords(dynamodb_streams)
+    ministack._loaded_modules["sts"] = trust = ServiceTrust(sts, iam_evaluator)
+    ministack._loaded_modules["lambda_svc"] = Functions(lambda_svc, trust)
+    ministack._loaded_modules["dynamodb"] = TablesWithStreams(dynamodb, clock)
     name_resources(iam_actions, dynamodb_streams, kinesis)
+    expire_at_little_cost(kinesis)
 
 
 def application(ministack_app, describe):
@@ -275,7 +225,7 @@ async def serve(options: argparse.Namespace, listener: socket.socket) -> None:
     joints.start()  # its imports run beside MiniStack's
     import ministack.app as ministack
 
-    install(joints)
+    install(joints, Clock(options.clock_scale))
     info = {"product": settings.PRODUCT, "pid": os.getpid(), "port": options.port, "clock_scale": options.clock_scale,
             "account": settings.ACCOUNT, "region": settings.REGION, "started": time.time(),
             "directory": str(options.directory)}

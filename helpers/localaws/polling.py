@@ -33,7 +33,7 @@ class Worker(threading.Thread):
     def step(self) -> float:
         raise NotImplementedError
 
-    def failed(self, error: Exception) -> None:
+    def failed(self, error: BaseException) -> None:
         """Say why this round failed."""
         raise NotImplementedError
 
@@ -42,14 +42,14 @@ class Worker(threading.Thread):
             try:
                 pause = self.step()
                 self._failures = 0
-            except Exception as error:  # noqa: BLE001 - whatever it is, a worker goes on and says why it did not
+            except BaseException as error:  # noqa: BLE001 - whatever it is, a worker goes on and says why it did not
                 self._failures += 1
                 pause = backoff(self.clock, self._failures)
                 if not isinstance(error, HOP_ERRORS):
                     _log.exception("%s failed", self.name)
                 try:
                     self.failed(error)
-                except Exception:  # noqa: BLE001 - not even that may end it
+                except BaseException:  # noqa: BLE001 - not even that may end it
                     _log.exception("%s could not say why it failed", self.name)
             self.halted.wait(pause)
 

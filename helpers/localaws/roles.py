@@ -9,9 +9,16 @@ import botocore.session
 from botocore.config import Config
 from botocore.credentials import RefreshableCredentials
 
-# The two headers with which the gateway lets a joint assume a role as an AWS service does; see gateway.ServiceTrust.
+# The two headers with which the gateway lets a joint assume a role as an AWS service does; see iam.ServiceTrust.
 SERVICE_HEADER = "x-localaws-service"
 SOURCE_HEADER = "x-localaws-source-arn"
+
+SESSION_SECONDS = 3600  # how long a session lasts; botocore renews it a quarter of an hour before
+# What a call with a session that is no longer good ends with: its rights were taken away, it is over, or it is unknown.
+_LOST = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError", "ExpiredToken",
+                   "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException", "InvalidAccessKeyId"})
+# Firehose gives the account's id as sts:ExternalId: trust policies of its older console ask for it [L, AWS_FACTS.md part 4].
+_WITH_EXTERNAL_ID = frozenset({"firehose.amazonaws.com"})
 
 # A joint has its own, longer patience: botocore's retries only bridge a moment.
 CLIENT_CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 2}, max_pool_connections=32,
@@ -32,7 +39,8 @@ class Role:
 
     Nothing is asked before the first call. A trust policy that does not name the service, or whose conditions
     (aws:SourceAccount, aws:SourceArn) do not hold, ends that call with a ClientError "AccessDenied" for sts:AssumeRole.
-    Sessions last an hour and are renewed by botocore before they expire.
+    Sessions last an hour and are renewed by botocore before they expire. After a call that was refused, the next one assumes
+    the role anew: the trust policy may have changed, the sessions been revoked, or the role made again under its name.
     """
 
     def __init__(self, role_arn: str, *, service: str, source_arn: str, sts: Callable[[], object], endpoint: str):
@@ -49,14 +57,19 @@ class Role:
                 self._session = self._assume()
             key = f"{service} {sorted(config.items())}"
             if key not in self._clients:
-                self._clients[key] = self._session.client(
+                client = self._clients[key] = self._session.client(
                     service, endpoint_url=self._endpoint, config=CLIENT_CONFIG.merge(Config(**config)))
+                client.meta.events.register("after-call", self._forget_if_lost)
             return self._clients[key]
 
     def forget(self) -> None:
-        """Drop the session, so that the next call assumes the role anew (after its trust policy changed)."""
+        """Drop the session, so that the next call assumes the role anew."""
         with self._lock:
             self._session, self._clients = None, {}
+
+    def _forget_if_lost(self, parsed: dict, **_) -> None:
+        if parsed.get("Error", {}).get("Code") in _LOST:
+            self.forget()
 
     def _assume(self) -> boto3.Session:
         session = new_session()
@@ -66,7 +79,9 @@ class Role:
         return boto3.Session(botocore_session=session)
 
     def _credentials(self) -> dict:
-        answer = self._sts_as_service().assume_role(RoleArn=self.arn, RoleSessionName=self.service.split(".")[0])
+        external = {"ExternalId": self.source_arn.split(":")[4]} if self.service in _WITH_EXTERNAL_ID else {}
+        answer = self._sts_as_service().assume_role(RoleArn=self.arn, RoleSessionName=self.service.split(".")[0],
+                                                    DurationSeconds=SESSION_SECONDS, **external)
         keys = answer["Credentials"]
         expiry = keys["Expiration"].astimezone(datetime.timezone.utc).isoformat()
         return {"access_key": keys["AccessKeyId"], "secret_key": keys["SecretAccessKey"],

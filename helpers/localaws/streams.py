@@ -1,29 +1,14 @@
-"""The records of a table's stream as AWS keeps and gives them, where MiniStack does not."""
+"""The records of DynamoDB's and Kinesis's streams as AWS writes, keeps and gives them, where MiniStack does not."""
 
 import base64
-import json
+import threading
+import time
+import types
 
+from .clock import Clock
 
-class StreamRecords:
-    """MiniStack's DynamoDB Streams, whose GetRecords answers eventIDs of 32 hexadecimal digits and sizes that are counted.
-
-    Both [C, AWS_FACTS.md part 1]. What is left as MiniStack has it: sequence numbers of 30 digits, AWS's have 21.
-    """
-
-    def __init__(self, original):
-        self._original = original
-
-    def __getattr__(self, member):
-        return getattr(self._original, member)
-
-    async def handle_request(self, method, path, headers, body, query_params):
-        status, reply, answer = await self._original.handle_request(method, path, headers, body, query_params)
-        if status == 200 and headers.get("x-amz-target", "").endswith(".GetRecords"):
-            page = json.loads(answer)
-            for record in page["Records"]:
-                as_aws(record)
-            answer = json.dumps(page).encode()
-        return status, {k: v for k, v in reply.items() if k.lower() != "content-length"}, answer
+_EXPIRY = "dynamodb-ttl-reaper"  # MiniStack's name for its thread that removes what has expired, once a minute
+_BY_SERVICE = {"Type": "Service", "PrincipalId": "dynamodb.amazonaws.com"}  # as SDKs read them; pollers write small letters
 
 
 class TablesWithStreams:
@@ -34,8 +19,11 @@ class TablesWithStreams:
 
     _RECORDS = ("_stream_records", "_stream_trimmed", "_closed_streams")
 
-    def __init__(self, original):
+    def __init__(self, original, clock: Clock):
         self._original = original
+        write_records_as_aws(original)
+        number_changes(original)
+        record_expiry(original, clock)
 
     def __getattr__(self, member):
         return getattr(self._original, member)
@@ -47,6 +35,89 @@ class TablesWithStreams:
         for name in self._RECORDS:
             getattr(self._original, name).update(data.pop(name, {}))
         self._original.load_persisted_state(data)
+
+
+def write_records_as_aws(dynamodb) -> None:
+    """Let MiniStack write change records with eventIDs of 32 hexadecimal digits and with sizes that are counted.
+
+    Both [C, AWS_FACTS.md part 1].
+    """
+    build = dynamodb._build_change_record
+
+    def build_as_aws(*arguments) -> dict:
+        record = build(*arguments)
+        as_aws(record)
+        return record
+
+    dynamodb._build_change_record = build_as_aws
+
+
+def number_changes(dynamodb) -> None:
+    """Let changes have sequence numbers of 21 digits, each above the one before [C, AWS_FACTS.md part 1]."""
+    lock, last = threading.Lock(), 0
+
+    def following() -> str:
+        nonlocal last
+        with lock:
+            last = max(last + 1, int(time.time() * 1000) * 10**8)
+            return str(last)
+
+    dynamodb._next_stream_seq = following
+
+
+def record_expiry(dynamodb, clock: Clock) -> None:
+    """Let items that expire (time to live) leave a record that names the service [C, AWS_FACTS.md part 1], and a minute be scaled.
+
+    AWS removes them within days of their time; a minute, as MiniStack has it, is sooner than anybody may rely on.
+    """
+    from ministack.core.responses import request_scope
+
+    remove, build = dynamodb._remove_item, dynamodb._build_change_record
+
+    def remove_item(table, *key):
+        item = remove(table, *key)
+        if item is not None and threading.current_thread().name == _EXPIRY:
+            region, account = table["TableArn"].split(":")[3:5]
+            with request_scope(account, region):
+                dynamodb._emit_stream_event(table["TableName"], "REMOVE", item, None)
+        return item
+
+    def change_record(*change) -> dict:
+        record = build(*change)
+        return record | {"userIdentity": _BY_SERVICE} if threading.current_thread().name == _EXPIRY else record
+
+    dynamodb._remove_item, dynamodb._build_change_record = remove_item, change_record
+    dynamodb.time = types.SimpleNamespace(**{**vars(time), "sleep": lambda seconds: time.sleep(clock.real(seconds))})
+    # Its own thread is in its first, unscaled minute.
+    threading.Thread(target=dynamodb._ttl_reaper, name=_EXPIRY, daemon=True).start()
+
+
+def expire_at_little_cost(kinesis) -> None:
+    """Let what is too old leave Kinesis without a look at all that is not, which MiniStack takes with every request.
+
+    Records are in the order of their arrival, so that the oldest one of a shard tells; iterators, which their use checks
+    anyhow, need to go only so that they do not pile up.
+    """
+    everything, looked_at = kinesis._expire_iterators, float("-inf")
+
+    def expire_records(stream: dict) -> None:
+        oldest = time.time() - stream["RetentionPeriodHours"] * 3600
+        for shard in stream["shards"].values():
+            expired = 0
+            for record in shard["records"]:
+                if record["ApproximateArrivalTimestamp"] >= oldest:
+                    break
+                expired += 1
+            if expired:
+                shard["records"] = shard["records"][expired:]
+
+    def expire_iterators() -> None:
+        nonlocal looked_at
+        if time.monotonic() - looked_at > 5:
+            looked_at = time.monotonic()
+            everything()
+
+    kinesis._expire_records, kinesis._expire_iterators = expire_records, expire_iterators
 
 
 def as_aws(record: dict) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,7 +10,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from helpers.localaws import gateway
+from helpers.localaws import iam
 from helpers.localaws.clock import Clock
 from helpers.localaws.service import Context
 from helpers.localaws.streams import as_aws
@@ -90,7 +91,7 @@ def test_nobody_but_root_can_claim_to_be_a_service(aws, role):
         iam.delete_user(UserName="gateway-user")
 
 
-def test_policies_that_name_a_stream_or_a_database_fit_the_requests_about_them(aws, role):
+def test_policies_that_name_a_stream_a_database_or_a_log_stream_fit_the_requests_about_them(aws, role):
     dynamodb, kinesis, glue = aws.client("dynamodb"), aws.client("kinesis"), aws.client("glue")
     stream = dynamodb.create_table(
         TableName="gateway-table", BillingMode="PAY_PER_REQUEST", KeySchema=[{"AttributeName": "k", "KeyType": "HASH"}],
@@ -104,7 +105,9 @@ def test_policies_that_name_a_stream_or_a_database_fit_the_requests_about_them(a
         assumed = session(aws, role({"Service": "pipes.amazonaws.com"}, permissions=[
             (["dynamodb:DescribeStream", "dynamodb:GetShardIterator", "dynamodb:GetRecords"], stream),
             (["kinesis:GetRecords", "kinesis:GetShardIterator"], f"arn:aws:kinesis:us-east-1:{account}:stream/gateway-stream"),
-            (["glue:GetDatabase"], f"arn:aws:glue:us-east-1:{account}:database/gateway_database")]))
+            (["glue:GetDatabase"], f"arn:aws:glue:us-east-1:{account}:database/gateway_database"),
+            (["logs:CreateLogGroup"], f"arn:aws:logs:us-east-1:{account}:log-group:gateway-logs"),
+            (["logs:CreateLogStream", "logs:PutLogEvents"], f"arn:aws:logs:us-east-1:{account}:log-group:gateway-logs:log-stream:mine")]))
         streams, shards = assumed.client("dynamodbstreams"), assumed.client("kinesis")
         shard = streams.describe_stream(StreamArn=stream)["StreamDescription"]["Shards"][0]["ShardId"]
         iterator = streams.get_shard_iterator(StreamArn=stream, ShardId=shard, ShardIteratorType="TRIM_HORIZON")["ShardIterator"]
@@ -113,6 +116,12 @@ def test_policies_that_name_a_stream_or_a_database_fit_the_requests_about_them(a
                                              ShardIteratorType="TRIM_HORIZON")["ShardIterator"]
         assert shards.get_records(ShardIterator=iterator)["Records"] == []
         assert assumed.client("glue").get_database(Name="gateway_database")["Database"]["Name"] == "gateway_database"
+        logs, mine = assumed.client("logs"), {"logGroupName": "gateway-logs", "logStreamName": "mine"}
+        logs.create_log_group(logGroupName="gateway-logs")
+        logs.create_log_stream(**mine)
+        logs.put_log_events(**mine, logEvents=[{"timestamp": int(time.time() * 1000), "message": "a line"}])
+        with pytest.raises(ClientError, match="AccessDenied"):
+            logs.create_log_stream(**mine | {"logStreamName": "another"})
         with pytest.raises(ClientError, match="AccessDenied"):
             assumed.client("glue").get_database(Name="default")
         with pytest.raises(ClientError, match="AccessDenied"):
@@ -121,16 +130,17 @@ def test_policies_that_name_a_stream_or_a_database_fit_the_requests_about_them(a
         dynamodb.delete_table(TableName="gateway-table")
         kinesis.delete_stream(StreamName="gateway-stream")
         glue.delete_database(Name="gateway_database")
+        aws.client("logs").delete_log_group(logGroupName="gateway-logs")
 
 
 @pytest.mark.parametrize("body", [b"[]", b'"text"', b"null", b"\xff"])
 def test_a_body_that_is_no_object_is_refused_not_stumbled_over(body):
     asked = []
     actions = SimpleNamespace(extract_resource_arn=lambda *request: asked.append(request))
-    gateway.name_resources(actions, SimpleNamespace(_decode_iterator=lambda _: None), SimpleNamespace(_shard_iterators={}))
-    for service in ("dynamodbstreams", "kinesis", "glue"):
+    iam.name_resources(actions, SimpleNamespace(_decode_iterator=lambda _: None), SimpleNamespace(_shard_iterators={}))
+    for service in ("dynamodbstreams", "kinesis", "glue", "logs"):
         actions.extract_resource_arn(service, "POST", "/", {"x-amz-target": "X.GetRecords"}, body, {}, "us-east-1", "000000000000")
-    assert len(asked) == 3, "MiniStack is asked instead"
+    assert len(asked) == 4, "MiniStack is asked instead"
 
 
 def test_a_roles_clients_are_in_the_region_of_its_resource_and_use_no_proxy(aws, role, monkeypatch):
