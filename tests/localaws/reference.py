@@ -113,7 +113,7 @@ SECTIONS = (
 SPELLINGS = {word.lower(): word for word in (
     "AWS IAM STS S3 SQS SNS ARN ARNs JSON CSV SQL DDL CTAS UTC ID IDs API CBOR KMS DynamoDB Firehose Kinesis Glue Athena Lambda Trino "
     "Parquet Grok XML Iceberg MiB KiB GZIP ZIP MD5 DLQ SerDe PassRole CloudWatch ASCII HTTP URI URL Hive Unicode Snappy MiniStack "
-    "EventBridge boto3 TTL").split()}
+    "EventBridge boto3 TTL KB MB GB ISO").split()}
 
 
 # --- gathering ------------------------------------------------------------------------------------------------------------------
@@ -135,9 +135,9 @@ def facts(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def sentence(name: str) -> str:
-    """`test_a_batch_waits` -> "A batch waits", names of things spelt as usual."""
-    words = [SPELLINGS.get(word, word) for word in name.removeprefix("test_").split("_")]
-    return words[0][:1].upper() + " ".join(words)[1:]
+    """`test_a_batch_waits` -> "A batch waits", names of things and possessives spelt as usual."""
+    words = " ".join(SPELLINGS.get(word, word) for word in name.removeprefix("test_").split("_"))
+    return words[:1].upper() + re.sub(r"(?<=\w) s\b", "'s", words)[1:]
 
 
 def refused(section: Section) -> list[str]:
@@ -159,7 +159,7 @@ def marked(place: str) -> Iterator[tuple[str, str]]:
                 flat = " ".join(paragraph.split())
                 for each in re.split(r"(?<=[.!?])(?<!e\.g\.)\s+(?=[A-Z`\"(])", flat):
                     if "[U]" in each:
-                        yield str(path.relative_to(PACKAGE)), each
+                        yield path.relative_to(PACKAGE).as_posix(), each[:1].upper() + each[1:]
 
 
 def prose(source: str) -> Iterator[str]:
@@ -170,11 +170,12 @@ def prose(source: str) -> Iterator[str]:
     block, last = [], -1
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type == tokenize.COMMENT:
-            if token.start[0] != last + 1 and block:
+            beside_code = bool(token.line[:token.start[1]].strip())  # and so a comment by itself
+            if block and (token.start[0] != last + 1 or beside_code):
                 yield "\n".join(block)
                 block = []
             block.append(token.string.lstrip("#").strip())
-            last = token.start[0]
+            last = -1 if beside_code else token.start[0]
     yield "\n".join(block)
 
 
@@ -205,8 +206,9 @@ def number(count: int, one: str, more: str = "") -> str:
     return f"{count} {one if count == 1 else more or one + 's'}"
 
 
-def section_text(section: Section, problems: list[str]) -> str:
-    text = f"## {section.title}\n\n"
+def section_text(section: Section, problems: list[str]) -> tuple[str, list[int]]:
+    """A section, and its row of the overview: how many operations, facts, refused features and unknown things."""
+    text, answered, features = f"## {section.title}\n\n", [], []
     if section.service:
         package = importlib.import_module(f"helpers.localaws.{section.place}")
         text += plain((package.__doc__ or "").strip().partition("\n\n")[0].replace("\n", " ")) + "\n\n"
@@ -217,10 +219,19 @@ def section_text(section: Section, problems: list[str]) -> str:
         if not_answered:
             text += (f"<details><summary><b>{number(len(not_answered), 'operation')} refused</b></summary>\n\n"
                      f"{codes(not_answered)}\n\n</details>\n\n")
-    held = [fact for path in section.modules for fact in facts(path)]
-    known = [f"{plain(said)}. {plain(grade)}" for said, grade in held if not grade.startswith("[U")]
+    known, unknown = [], [f"{plain(said)} ([{file}]({file}))" for file, said in marked(section.place)]
+    for path in section.modules:
+        found = list(facts(path))
+        held = [line(*fact) for fact in found if not fact[1].startswith("[U")]
+        unknown += [line(*fact) for fact in found if fact[1].startswith("[U")]
+        if held:
+            about = ast.get_docstring(ast.parse(path.read_text("utf-8"))) or path.stem
+            heading = plain(re.split(r"[.:](?=\s|$)", about)[0])
+            known.append((f"[{heading}](../../tests/localaws/{path.name})", held))
+    count = sum(len(held) for _, held in known)
     if known:
-        text += folded(f"{number(len(known), 'fact')}, each held by a test", known)
+        text += (f"<details><summary><b>{number(count, 'fact')}, each held by a test</b></summary>\n\n"
+                 + "".join(f"{heading}\n\n{bullets(held)}\n" for heading, held in known) + "</details>\n\n")
     else:
         problems.append(f"{section.title}: no test of {', '.join(path.name for path in section.modules) or section.stems} has a docstring "
                         "that begins with a grade, [C] or [L]")
@@ -232,11 +243,22 @@ def section_text(section: Section, problems: list[str]) -> str:
             problems.append(f"{section.title}: none of {', '.join(path.name for path in section.modules)} has a table REFUSED")
     if section.place == "athena":
         text += trino_text(problems)
-    unknown = [f"{plain(said)} ([{file}]({file}))" for file, said in marked(section.place)]
-    unknown += [f"{plain(said)}. {plain(grade)}" for said, grade in held if grade.startswith("[U")]
     if unknown:
         text += folded(f"{len(unknown)} unknown on AWS, and what was chosen", unknown)
-    return text
+    return text, [len(answered), count, len(features), len(unknown)]
+
+
+def line(said: str, source: str) -> str:
+    return f"{plain(said)}. <sub>{plain(source)}</sub>"
+
+
+def overview(rows: list[tuple[str, list[int]]]) -> str:
+    """One line a section, each heading a link."""
+    def anchor(title: str) -> str:
+        return re.sub(r"[^a-z0-9 -]", "", title.lower()).replace(" ", "-")
+
+    lines = [f"| [{title}](#{anchor(title)}) | {' | '.join(str(count or '–') for count in counts)} |" for title, counts in rows]
+    return "\n".join(["| | operations | facts | refused | unknown |", "|---|---|---|---|---|", *lines]) + "\n\n"
 
 
 def trino_text(problems: list[str]) -> str:
@@ -252,8 +274,10 @@ def render(before: str) -> tuple[str, list[str]]:
     """The page, with the bench figures of the page `before`; and what is missing for it."""
     problems: list[str] = []
     bench = BENCH.search(before)
-    sections = "".join(section_text(section, problems) for section in SECTIONS)
-    return f"{INTRODUCTION}{bench[0] if bench else NO_BENCH}\n\n{sections}{FOOTER}", problems
+    written = [(section.title, *section_text(section, problems)) for section in SECTIONS]
+    rows = overview([(title, counts) for title, _, counts in written])
+    sections = "".join(text for _, text, _ in written)
+    return f"{INTRODUCTION}{bench[0] if bench else NO_BENCH}\n\n## What is held to AWS\n\n{rows}{sections}{FOOTER}", problems
 
 
 def main() -> None:

@@ -60,7 +60,7 @@ def test_a_fact_is_a_graded_test_and_its_name_a_sentence(tmp_path):
                 """[U] what AWS does."""
     '''), "utf-8")
     assert sorted(facts(tmp_path / "test_x.py")) == [("In a class", "[U] what AWS does."), ("S3 objects wait for IAM", "[C] EB batching; more [L].")]
-    assert sentence("test_dynamodb_is_fast") == "DynamoDB is fast"
+    assert sentence("test_an_object_s_time_in_dynamodb") == "An object's time in DynamoDB"
 
 
 def test_marks_are_found_in_docstrings_and_in_comments_of_several_lines(tmp_path, monkeypatch):
