@@ -5,10 +5,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: run lab test bench notebooks lock clean
+.PHONY: run lab test bench notebooks reference lock clean
 
 run lab test bench notebooks clean: $(VENV)/ready
 	$(BIN)/python -m helpers $@ $(ARGS)
+
+# helpers/localaws/README.md, from the code and the tests.
+reference: $(VENV)/ready
+	$(BIN)/python -m tests.localaws.reference
 
 $(VENV)/ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
