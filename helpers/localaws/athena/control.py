@@ -300,7 +300,7 @@ class Athena(Service):
         waiting = max(0, int((now() - submitted) * 1000))
         try:
             from .engine import Run, ScanLimit, duckdb
-            from .serde import ObjectCache
+            from .objects import ObjectCache
             with self._lock:
                 if job.id in self._cancelled:
                     return

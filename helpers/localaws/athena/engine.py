@@ -23,8 +23,9 @@ from .errors import ParseFailure, QueryFailure, not_supported, out_of_range, typ
 from .functions import define
 from .results import header, write_csv
 from .scalars import MARK
-from .serde import ObjectCache, TableReader, list_objects, split_uri
+from .objects import ObjectCache, list_objects, split_uri
 from .statements import Statement, parse_statement
+from .tables import HIDDEN, TableReader
 from .types import column_info, hive_type, printed, quote, sql_text, stored_type
 
 _STORED = {"PARQUET": ("parquet", "parquet", "SNAPPY"), "JSON": ("json", "json", "GZIP"), "TEXTFILE": ("csv", "textfile", "GZIP")}
@@ -96,6 +97,10 @@ class Run:
 
     def __call__(self) -> Outcome:
         """Raises QueryFailure, ScanLimit, or duckdb.InterruptException after `cancel`."""
+        with self.cache.used():
+            return self._run()
+
+    def _run(self) -> Outcome:
         try:
             statement = self.job.statement
             if statement.kind == "SELECT":
@@ -137,13 +142,12 @@ class Run:
         return sql, [name or "" for name in names], bound.types
 
     def _translated(self, tree: exp.Expression, database: str, views: tuple[str, ...]) -> tuple[str, list[str | None]]:
-        used = None if any(_reads_all(star) for star in tree.find_all(exp.Star)) else {
-            part.name.lower() for column in tree.find_all(exp.Column) for part in column.parts}
-        if used is None and any(column.name.lower() == "$path" for column in tree.find_all(exp.Column)):
-            used = _Everything()
+        named = {part.name.lower() for column in tree.find_all(exp.Column) for part in column.parts}
+        used = None if any(_reads_all(star) for star in tree.find_all(exp.Star)) else named
+        hidden = [name for name in HIDDEN if name in named]
 
         def relation(reference: translate.Reference) -> translate.Relation:
-            return self._relation(reference, used, views)
+            return self._relation(reference, used, hidden, views)
 
         names = translate.resolve(tree, CATALOG, database, relation)
         translate.name_outputs(tree, names)
@@ -154,7 +158,7 @@ class Run:
         define(self.connection, sql, self.macros)
         return sql
 
-    def _relation(self, reference: translate.Reference, used, views: tuple[str, ...]) -> translate.Relation:
+    def _relation(self, reference: translate.Reference, used, hidden, views: tuple[str, ...]) -> translate.Relation:
         if reference.catalog not in (CATALOG, ""):
             raise QueryFailure("CATALOG_NOT_FOUND", f"Catalog '{reference.catalog}' does not exist", at=reference.at)
         table = self.catalog.need_table(reference.database, reference.name, reference.at)
@@ -174,9 +178,9 @@ class Run:
         def keep(rows: str, names: list[str]) -> list[int]:
             return self._matching(rows, names, reference.predicates)
 
-        name = self.reader.relation(table, keep, used)
-        return translate.Relation(name, [column["Name"].lower() for column in ddl.columns_of(table)],
-                                  ["$path"] if used is not None and "$path" in used else [],
+        hidden = [name for name in hidden if name != "$partition" or table.get("PartitionKeys")]
+        name = self.reader.relation(table, keep, used, hidden)
+        return translate.Relation(name, [column["Name"].lower() for column in ddl.columns_of(table)], hidden,
                                   {column["Name"].lower(): column["Type"] for column in ddl.columns_of(table)})
 
     def _matching(self, rows: str, names: list[str], predicates: list[exp.Expression]) -> list[int]:
@@ -389,13 +393,6 @@ class Run:
         bucket, key = split_uri(location)
         self.s3.put_object(Bucket=bucket, Key=key, Body="".join(f"{uri}\n" for uri in written).encode())
         return Outcome(manifest=location)
-
-
-class _Everything(set):
-    """All of a table's columns and the hidden one too."""
-
-    def __contains__(self, _) -> bool:
-        return True
 
 
 def _reads_all(star: exp.Star) -> bool:

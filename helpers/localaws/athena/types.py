@@ -61,44 +61,43 @@ class HiveType:
             return f"STRUCT({', '.join(f'{quote(name)} {kind.duckdb}' for name, kind in self.inner)})"
         return f"DECIMAL({','.join(map(str, self.arguments or (10, 0)))})" if self.name == "decimal" else _DUCK[self.name]
 
-    @property
-    def text_duckdb(self) -> str:
-        """The same shape with VARCHAR for every value: how text formats are read before the values are judged."""
-        if self.name == "array":
-            return f"{self.inner[0][1].text_duckdb}[]"
-        if self.name == "map":
-            return f"MAP(VARCHAR, {self.inner[1][1].text_duckdb})"
-        if self.name == "struct":
-            return f"STRUCT({', '.join(f'{quote(name)} {kind.text_duckdb}' for name, kind in self.inner)})"
-        return "VARCHAR"
+    def parsed(self, value: str, field: int, depth: int = 0, strict: bool = True) -> str:
+        """DuckDB SQL that turns `value`, SQL of a text (of JSON for the nested types), into `duckdb`'s type.
 
-    def parsed(self, value: str, field: int, depth: int = 0) -> str:
-        """DuckDB SQL that turns `value` (SQL of `text_duckdb`'s type) into `duckdb`'s, or fails as HIVE_BAD_DATA."""
-        one = f"e{depth}"
-        if self.name == "array":
-            return f"list_transform({value}, lambda {one}: {self.inner[0][1].parsed(one, field, depth + 1)})"
-        if self.name == "map":
-            (_, key), (_, kind) = self.inner
-            return (
-                f"CASE WHEN {value} IS NOT NULL THEN MAP(list_transform(map_keys({value}), lambda {one}: {key.parsed(one, field, depth + 1)}), "
-                f"list_transform(map_values({value}), lambda {one}: {kind.parsed(one, field, depth + 1)})) END"
-            )
-        if self.name == "struct":
-            fields = ", ".join(
-                f"{quote(name)} := {kind.parsed(f'({value}).{quote(name)}', field, depth + 1)}" for name, kind in self.inner
-            )
-            return f"CASE WHEN {value} IS NOT NULL THEN struct_pack({fields}) END"
+        What is none of the type fails as HIVE_BAD_DATA, or is NULL if not `strict`.
+        """
+        problem = (f"'{MARK}HIVE_BAD_DATA: Error parsing field value ''' || {value} || ''' for field {field}: For input string: \"' || "
+                   f"{value} || '\"{MARK}'")
+        fail = f"CAST({problem} AS {self.duckdb})" if strict else "NULL"
+        if self.inner:
+            return (f"CASE coalesce(json_type({value}), 'NULL') WHEN 'NULL' THEN NULL WHEN '{'ARRAY' if self.name == 'array' else 'OBJECT'}' "
+                    f"THEN {self._parsed_inside(value, field, depth, strict)} ELSE {fail} END")
         if self.duckdb == "VARCHAR":
             return value
         if self.name == "binary":
             return f"encode({value})"
         good = f"try_cast({value} AS {self.duckdb})"
         if self.name in ("tinyint", "smallint", "int", "integer", "bigint"):
-            good = f"CASE WHEN NOT contains({value}, '.') THEN {good} END"
+            good = f"CASE WHEN regexp_full_match({value}, '[+-]?[0-9]+') THEN {good} END"
         elif self.name == "boolean":
             good = f"CASE lower({value}) WHEN 'true' THEN true WHEN 'false' THEN false END"
-        problem = f"'{MARK}HIVE_BAD_DATA: Error parsing field value ''' || {value} || ''' for field {field}: For input string: \"' || {value} || '\"{MARK}'"
-        return f"coalesce({good}, CASE WHEN {value} IS NOT NULL THEN CAST({problem} AS {self.duckdb}) END)"
+        return f"coalesce({good}, CASE WHEN {value} IS NOT NULL THEN {fail} END)" if strict else good
+
+    def _parsed_inside(self, value: str, field: int, depth: int, strict: bool) -> str:
+        one = f"e{depth}"
+
+        def item(kind: "HiveType", json: str) -> str:
+            return kind.parsed(json if kind.inner else f"({json} ->> '$')", field, depth + 1, strict)
+
+        if self.name == "array":
+            return f"list_transform(from_json({value}, '[\"JSON\"]'), lambda {one}: {item(self.inner[0][1], one)})"
+        if self.name == "map":
+            (_, key), (_, kind) = self.inner
+            entries = f"map_entries(from_json({value}, '\"MAP(VARCHAR, JSON)\"'))"
+            pair = f"struct_pack(key := {key.parsed(f'{one}.key', field, depth + 1, strict)}, value := {item(kind, f'{one}.value')})"
+            return f"map_from_entries(list_transform({entries}, lambda {one}: {pair}))"
+        places = (f"json_extract({value}, {sql_text('$.' + quote(name))})" for name, _ in self.inner)
+        return f"struct_pack({', '.join(f'{quote(name)} := {item(kind, place)}' for (name, kind), place in zip(self.inner, places))})"
 
     def __str__(self) -> str:
         if self.name == "struct":
