@@ -133,11 +133,13 @@ def test_a_partition_key_path_may_select_a_number(line):
     assert pipe.wait_records(1)[0]["PartitionKey"] == "16"
 
 
-def test_a_partition_key_path_that_selects_nothing_is_said_and_mended_by_an_update(line):
+@pytest.mark.parametrize("path", ["$.dynamodb.Keys.order_id.S", "$.dynamodb.Keys", "$.dynamodb.NewImage.paid.BOOL",
+                                  "$.dynamodb.NewImage.note.S"])
+def test_a_partition_key_path_that_selects_no_text_is_said_and_mended_by_an_update(line, path):
     """[C] EB event-target for paths; what happens where one selects nothing is unknown: here nothing is lost, and the reason is said."""
-    pipe = line().pipe(key="$.dynamodb.Keys.order_id.S")
-    pipe.put("1")
-    assert pipe.wait_reason("$.dynamodb.Keys.order_id.S")["CurrentState"] == "RUNNING"
+    pipe = line().pipe(key=path)
+    pipe.put("1", paid={"BOOL": True}, note={"S": ""})
+    assert pipe.wait_reason(path)["CurrentState"] == "RUNNING"
     pipe.update(TargetParameters={"KinesisStreamParameters": {"PartitionKey": "$.dynamodb.Keys.orderid.S"}})
     pipe.wait_orders("1")
     assert pipe.wait_state("RUNNING").get("StateReason") is None

@@ -403,6 +403,45 @@ def test_a_disabled_stream_is_read_to_its_end_and_makes_its_pipe_unusable_even_i
     pipe.wait_orders("1", "2")
 
 
+def test_what_waits_when_its_stream_is_disabled_is_delivered_before_the_pipe_stops(here, gate):
+    """[C] awsdocs Streams: a closed stream stays readable for 24 hours; EB dynamodb: a batch is retried until it is taken."""
+    pipe = here()
+    pipe.put("1", "2", "3")
+    gate.refuse("PutRecords", "ProvisionedThroughputExceededException")
+    pipe.pipe(source={"BatchSize": 1})
+    pipe.dynamodb.update_table(TableName=pipe.name, StreamSpecification={"StreamEnabled": False})
+    looks = gate.count("DescribeStream")
+    wait_for(lambda: gate.count("DescribeStream") > looks + 1)
+    assert pipe.describe()["CurrentState"] == "RUNNING" and pipe.records() == []
+    gate.mend("PutRecords")
+    assert pipe.wait_state("STOPPED")["StateReason"] == STREAM_GONE
+    assert pipe.orders() == ["1", "2", "3"]
+
+
+def test_a_shard_waits_until_its_parent_is_read_to_the_end(here, gate):
+    """[C] awsdocs/amazon-dynamodb-developer-guide, Streams: a parent shard before its children. MiniStack's streams have one shard."""
+    pipe, closed = here(), threading.Event()
+
+    def page(members: dict) -> tuple[int, dict]:
+        shard = members["ShardIterator"]
+        last = closed.is_set() or shard == "child"
+        change = {"eventID": shard, "eventName": "INSERT", "dynamodb": {
+            "ApproximateCreationDateTime": 1.7e9, "Keys": {"orderid": {"S": shard}}, "SequenceNumber": "1" + "0" * 20}}
+        return 200, {"Records": [change]} if last else {"Records": [], "NextShardIterator": shard}
+
+    gate.fault("DescribeStream", lambda _: (200, {"StreamDescription": {"StreamStatus": "ENABLED", "Shards": [
+        {"ShardId": "shardId-00000000000000000002", "ParentShardId": "shardId-00000000000000000001"},
+        {"ShardId": "shardId-00000000000000000001"}]}}))
+    gate.fault("GetShardIterator", lambda members: (200, {"ShardIterator": "child" if members["ShardId"].endswith("2") else "parent"}))
+    gate.fault("GetRecords", page)
+    pipe.pipe()
+    wait_for(lambda: gate.count("GetRecords") >= 3)
+    assert pipe.records() == []
+    closed.set()
+    pipe.wait_records(2)
+    assert gate.puts() == [["parent"], ["child"]]
+
+
 def test_a_deleted_table_stops_its_pipe_after_what_can_still_be_read(aws, line):
     """[C] EB error-troubleshooting, the sentence; a stream that is closed stays readable: awsdocs Streams."""
     pipe = line().pipe()
