@@ -2,17 +2,14 @@
 
 import time
 
-from ..polling import HOP_ERRORS, halt_all, in_background, sentence
+from ..polling import halt_all, in_background
 from ..service import AwsError, Caller, Context, Service
 from .event import parse_path
 from .patterns import Pattern
 from .template import Template
-from .worker import PipeWorker, StreamGone
+from .worker import CannotStart, PipeWorker
 
-# BatchSize 100 is the console's default, 1 that of CloudFormation; which the API has is unknown [U], here 100.
-# MaximumRecordAgeInSeconds and MaximumRetryAttempts -1: until the record expires. AWS_FACTS.md part 2.
-_SOURCE_DEFAULTS = {"BatchSize": 100, "MaximumBatchingWindowInSeconds": 0, "MaximumRecordAgeInSeconds": -1,
-                    "MaximumRetryAttempts": -1, "ParallelizationFactor": 1}
+_BATCH = 100  # the only default that DescribePipe shows [C, Terraform's acceptance tests of aws_pipes_pipe, run on AWS]
 _KINESIS_BATCH = 500  # a batch is never above what the target takes [C]
 _SETTLED = {"RUNNING", "STOPPED", "CREATE_FAILED", "UPDATE_FAILED", "START_FAILED"}
 _LISTED = ("Arn", "Name", "DesiredState", "CurrentState", "StateReason", "CreationTime", "LastModifiedTime", "Source", "Target")
@@ -50,13 +47,13 @@ class Pipes(Service):
     # -- operations --------------------------------------------------------------------------------------------------
 
     def create_pipe(self, caller: Caller, params: dict) -> dict:
-        pipe = _checked({name: value for name, value in params.items() if name != "Tags"})
         now = time.time()
-        pipe |= {"Arn": caller.arn("pipes", f"pipe/{params['Name']}"), "DesiredState": params.get("DesiredState", "RUNNING"),
+        pipe = _checked({**params, "Arn": caller.arn("pipes", f"pipe/{params['Name']}")})
+        pipe |= {"DesiredState": params.get("DesiredState", "RUNNING"),
                  "CurrentState": "CREATING", "CreationTime": now, "LastModifiedTime": now, "Tags": params.get("Tags", {})}
         with self._pipes.lock:
             if pipe["Arn"] in self._pipes:
-                raise AwsError("ConflictException", f"Pipe {params['Name']} already exists.", status=409)
+                raise _conflict(params["Name"], "already exists")
             self._checkpoints.pop(pipe["Arn"], None)  # a namesake that was deleted while a call was under way may have left one
             self._pipes[pipe["Arn"]] = pipe
         self._bring_up(pipe["Arn"], "CREATE_FAILED")
@@ -79,14 +76,18 @@ class Pipes(Service):
         return answer | ({"NextToken": page[-1]["Name"]} if len(page) < len(found) else {})
 
     def update_pipe(self, caller: Caller, params: dict) -> dict:
-        """Members that are given replace those of the pipe (source parameters one by one); the others stay."""
+        """Members that are given replace those of the pipe; the others stay.
+
+        So do those of SourceParameters and TargetParameters, but what is specific to a service (DynamoDBStreamParameters) is
+        replaced as a whole: what is not given in it falls back to its default [C, botocore model pipes, UpdatePipe].
+        """
         with self._pipes.lock:
             pipe = self._settled(caller, params["Name"])
             changes = {name: value for name, value in params.items() if name != "Name"}
-            old_source, new_source = pipe["SourceParameters"], changes.get("SourceParameters", {})
-            changes["SourceParameters"] = {**old_source, **new_source, "DynamoDBStreamParameters": {
-                **old_source["DynamoDBStreamParameters"], **new_source.get("DynamoDBStreamParameters", {})}}
-            changes["TargetParameters"] = {**pipe["TargetParameters"], **changes.get("TargetParameters", {})}
+            for name in ("SourceParameters", "TargetParameters"):
+                changes[name] = {**pipe[name], **changes.get(name, {})}
+            reading = changes["SourceParameters"]["DynamoDBStreamParameters"]  # all but where it started
+            reading.setdefault("StartingPosition", pipe["SourceParameters"]["DynamoDBStreamParameters"]["StartingPosition"])
             pipe = self._pipes[pipe["Arn"]] = _checked({**pipe, **changes}) | {
                 "CurrentState": "UPDATING", "StateReason": None, "LastModifiedTime": time.time()}
         self._bring_up(pipe["Arn"], "UPDATE_FAILED")
@@ -152,7 +153,7 @@ class Pipes(Service):
     def _settled(self, caller: Caller, name: str, allowed=frozenset(_SETTLED)) -> dict:
         pipe = self._pipe(caller, name)
         if pipe["CurrentState"] not in allowed:
-            raise AwsError("ConflictException", f"Pipe {name} is in state {pipe['CurrentState']}.", status=409)
+            raise _conflict(name, f"is in state {pipe['CurrentState']}")
         return pipe
 
     def _change_state(self, caller: Caller, name: str, allowed, state: str, desired: str) -> dict:
@@ -171,11 +172,9 @@ class Pipes(Service):
             try:
                 worker = PipeWorker(self.context, pipe, self._pipes, self._checkpoints)
                 worker.prepare()
-            except (*HOP_ERRORS, StreamGone) as error:
-                operation = getattr(error, "operation_name", "")
-                reason = str(error) if isinstance(error, StreamGone) else sentence(error, f"dynamodb:{operation}")
-                self._pipes.update_item(arn, CurrentState=failed_state, StateReason=reason[:512])
-                self.context.log(arn, f"{failed_state}: {reason}")
+            except CannotStart as error:
+                self._pipes.update_item(arn, CurrentState=failed_state, StateReason=str(error)[:512])
+                self.context.log(arn, f"{failed_state}: {error}")
                 return
             running = pipe["DesiredState"] == "RUNNING"
             self._pipes.update_item(arn, CurrentState="RUNNING" if running else "STOPPED", StateReason=None)
@@ -202,6 +201,10 @@ def _brief(pipe: dict) -> dict:
     return {name: pipe[name] for name in ("Arn", "Name", "DesiredState", "CurrentState", "CreationTime", "LastModifiedTime")}
 
 
+def _conflict(name: str, what: str) -> AwsError:
+    return AwsError("ConflictException", f"Pipe {name} {what}.", status=409, resourceId=name, resourceType="Pipe")
+
+
 def _refuse(message: str):
     raise AwsError("ValidationException", message)
 
@@ -211,13 +214,16 @@ def _unsupported(name: str):
 
 
 def _checked(pipe: dict) -> dict:
-    """The pipe with defaults filled in; ValidationException for what is wrong, or right and not supported here."""
+    """The pipe as it is described; ValidationException for what is wrong, or right and not supported here."""
     if ":dynamodb:" not in pipe["Source"] or "/stream/" not in pipe["Source"]:
         _unsupported(f"Source {pipe['Source']}: other than a DynamoDB stream")
     if ":kinesis:" not in pipe["Target"] or ":stream/" not in pipe["Target"]:
         _unsupported(f"Target {pipe['Target']}: other than a Kinesis stream")
+    for name in ("Source", "Target"):
+        if pipe[name].split(":")[3] != pipe["Arn"].split(":")[3]:
+            _unsupported(f"{name} {pipe[name]}: in another region than the pipe")
     for name in ("Enrichment", "EnrichmentParameters", "LogConfiguration", "KmsKeyIdentifier"):
-        if pipe.get(name):
+        if pipe.get(name) not in (None, "", {}, {"Level": "OFF"}):
             _unsupported(name)
     source, target = pipe.get("SourceParameters", {}), pipe.get("TargetParameters", {})
     if "DynamoDBStreamParameters" not in source:
@@ -228,7 +234,7 @@ def _checked(pipe: dict) -> dict:
                               (target, {"KinesisStreamParameters", "InputTemplate"})):
         for name in parameters.keys() - known:
             _unsupported(name)
-    stream = {**_SOURCE_DEFAULTS, **source["DynamoDBStreamParameters"]}
+    stream = {"BatchSize": _BATCH, **source["DynamoDBStreamParameters"]}
     if stream["BatchSize"] > _KINESIS_BATCH:
         _refuse(f"BatchSize {stream['BatchSize']} is above what the target takes: a Kinesis stream takes {_KINESIS_BATCH}.")
     dead_letters = stream.get("DeadLetterConfig", {}).get("Arn", "")

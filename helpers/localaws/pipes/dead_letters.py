@@ -3,7 +3,12 @@
 import datetime
 import json
 
+from botocore.exceptions import ClientError
+
 from ..roles import Role
+
+
+TOO_LONG = "x" * (1024 * 1024 + 1)  # neither a queue nor a topic takes a message of more than 1 MiB
 
 
 class DeadLetters:
@@ -13,9 +18,20 @@ class DeadLetters:
     """
 
     def __init__(self, role: Role, arn: str, endpoint: str, pipe: dict):
-        self._role, self._arn, self._pipe = role, arn, pipe
+        self._role, self.arn, self._pipe = role, arn, pipe
         self._queue_url = "/".join([endpoint, *arn.split(":")[4:]])  # not looked up: the role need not have sqs:GetQueueUrl
-        self.action = "sqs:SendMessage" if ":sqs:" in arn else "sns:Publish"
+        self.kind, self.action = ("SQS queue", "sqs:SendMessage") if ":sqs:" in arn else ("SNS topic", "sns:Publish")
+
+    def check(self) -> None:
+        """Raise what AWS would answer to a letter, without sending one: a message that is too long gets past IAM and no further.
+
+        AWS looks when a pipe is made, too [C, aws-samples/serverless-patterns issue 1857]; how it does is unknown [U].
+        """
+        try:
+            self._send(TOO_LONG)
+        except ClientError as error:
+            if not error.response["Error"]["Code"].startswith("InvalidParameter"):
+                raise
 
     def tell(self, condition: str, shard: str, size: int, sequences: tuple[str, str], arrivals: tuple[float, float]) -> None:
         """Send it; raises what AWS answers. `sequences` and `arrivals` (epoch seconds) are those of the first and the last record."""
@@ -27,10 +43,13 @@ class DeadLetters:
                 "approximateArrivalOfFirstRecord": _iso(arrivals[0], "seconds"),
                 "approximateArrivalOfLastRecord": _iso(arrivals[1], "seconds"),
                 "batchSize": size, "streamArn": self._pipe["Source"]}}, separators=(",", ":"))
+        self._send(body)
+
+    def _send(self, body: str) -> None:
         if self.action == "sqs:SendMessage":
             self._role.client("sqs").send_message(QueueUrl=self._queue_url, MessageBody=body)
         else:
-            self._role.client("sns").publish(TopicArn=self._arn, Message=body)
+            self._role.client("sns").publish(TopicArn=self.arn, Message=body)
 
 
 def _iso(moment: float, precision: str) -> str:

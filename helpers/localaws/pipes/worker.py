@@ -27,14 +27,18 @@ SHARDS_SECONDS = 5.0           # how often the list of shards, and whether the s
 BATCH_BYTES = 6 * 1024 * 1024  # a batch closes at this size [C]
 PUT_RECORDS, PUT_BYTES = 500, 4 * 1024 * 1024  # one PutRecords call; below the older, stricter 5 MiB
 
+THROTTLED = frozenset({"ProvisionedThroughputExceededException", "LimitExceededException", "ThrottlingException"})
+
+INVALID = "Input parameter is invalid from the request due to : "
 STREAM_GONE = "Stream not found. To resume processing please delete the pipe and create a new one."
+
+
+class CannotStart(Exception):
+    """What a pipe needs is not there or refuses its role; the text is its StateReason."""
 
 
 class StreamGone(Exception):
     """The source stream was disabled, replaced or deleted with its table, and all that could be read of it is delivered."""
-
-    def __init__(self):
-        super().__init__(STREAM_GONE)
 
 
 class TargetRefused(Exception):
@@ -125,15 +129,15 @@ class PipeWorker(Worker):
         self._role = context.role(pipe["RoleArn"], service="pipes.amazonaws.com", source_arn=self.arn)
         source = pipe["SourceParameters"]["DynamoDBStreamParameters"]
         self._latest = source["StartingPosition"] == "LATEST"
-        self._lanes = source["ParallelizationFactor"]
+        self._lanes = source.get("ParallelizationFactor", 1)
         self._pool = ThreadPoolExecutor(self._lanes, "lane") if self._lanes > 1 else None
         self._bisect = source.get("OnPartialBatchItemFailure") == "AUTOMATIC_BISECT"
         dead_letters = source.get("DeadLetterConfig", {}).get("Arn")
         self._dead_letters = DeadLetters(self._role, dead_letters, context.endpoint, pipe) if dead_letters else None
         self._batch_size = source["BatchSize"]
-        self._window = context.clock.real(source["MaximumBatchingWindowInSeconds"])
-        self._retries = source["MaximumRetryAttempts"]
-        age = source["MaximumRecordAgeInSeconds"]
+        self._window = context.clock.real(source.get("MaximumBatchingWindowInSeconds", 0))
+        self._retries = source.get("MaximumRetryAttempts", -1)  # -1, for both: until the record expires in the stream
+        age = source.get("MaximumRecordAgeInSeconds", -1)
         self._longest_age = context.clock.real(age) if age >= 0 else None
         self._filters = [Pattern(f["Pattern"]) for f in pipe["SourceParameters"].get("FilterCriteria", {}).get("Filters", [])]
         key = pipe["TargetParameters"]["KinesisStreamParameters"]["PartitionKey"]
@@ -149,22 +153,34 @@ class PipeWorker(Worker):
     # -- before it runs ----------------------------------------------------------------------------------------------
 
     def prepare(self) -> None:
-        """Assume the role, find the stream and settle where to start. Raises what AWS answers, or StreamGone.
+        """Assume the role, find the stream, see whether dead letters could be sent, and settle where to start. Or CannotStart.
 
+        The sentences about stream and queue are those that creations on AWS ended with [C, terraform-provider-aws issue 40572,
+        aws-samples/serverless-patterns issue 1857]; what was refused to whom is added.
         LATEST is settled once: "after the newest record there is now". So a pipe that is stopped and started again, or a
         local AWS that is, goes on where it was, and loses nothing written meanwhile.
         """
-        self._look_for_shards()
-        if not self._stream_open:
-            raise StreamGone
-        source = self._source()
-        for shard in self._shards.values():
-            source.get_shard_iterator(StreamArn=self._stream, ShardId=shard.id, ShardIteratorType="TRIM_HORIZON")
-        if self.arn not in self._checkpoints:
-            if self._latest:
-                for shard in self._shards.values():
-                    shard.read = self._newest(shard)
-            self._save()
+        try:
+            self._look_for_shards()
+            if not self._stream_open:
+                raise CannotStart(STREAM_GONE)
+            source = self._source()
+            for shard in self._shards.values():
+                source.get_shard_iterator(StreamArn=self._stream, ShardId=shard.id, ShardIteratorType="TRIM_HORIZON")
+            if self.arn not in self._checkpoints:
+                if self._latest:
+                    for shard in self._shards.values():
+                        shard.read = self._newest(shard)
+                self._save()
+        except HOP_ERRORS as error:
+            what = f"Cannot access stream {self._stream}. Please ensure the customer role can perform actions on source stream"
+            raise CannotStart(f"{INVALID}{what} ({self._source_refusal(error)})") from error
+        if self._dead_letters:
+            try:
+                self._dead_letters.check()
+            except HOP_ERRORS as error:
+                what = f"Error occurred while sending message to {self._dead_letters.kind}: {self._dead_letters.arn}"
+                raise CannotStart(f"{INVALID}{what} ({self._refusal(error, self._dead_letters.action)})") from error
 
     def _newest(self, shard: Shard) -> str | None:
         """The sequence number of the newest record of `shard`; None if it holds none."""
@@ -207,12 +223,14 @@ class PipeWorker(Worker):
             self._set(CurrentState="STOPPED", StateReason=STREAM_GONE)
             self._context.log(self.arn, STREAM_GONE)
             return
-        if error_code(error) in DENIED:
-            self._role.forget()  # the trust policy may be what is mended
-        operation = getattr(error, "operation_name", "")
-        self._say(sentence(error, f"dynamodb:{operation}" if operation else ""))
+        if error_code(error) not in THROTTLED:
+            self._say(self._source_refusal(error))
 
     # -- source ------------------------------------------------------------------------------------------------------
+
+    def _source_refusal(self, error: Exception) -> str:
+        operation = getattr(error, "operation_name", "")
+        return self._refusal(error, f"dynamodb:{operation}" if operation else "")
 
     def _source(self):
         return wire_records(self._role.client("dynamodbstreams"))
@@ -253,9 +271,10 @@ class PipeWorker(Worker):
         """Read one page; how many records it held."""
         records = self._page(shard)
         for record in records:
-            event = event_of(record, self._stream)
+            event = event_of(record)
             before, shard.read = shard.read, event["dynamodb"]["SequenceNumber"]
             if not self._filters or any(pattern.matches(event) for pattern in self._filters):
+                event["eventSourceARN"] = self._stream  # by the poller, after filtering [C, EventBridge user guide, filtering]
                 lane = shard.lane_of(event)
                 if not lane.waiting:
                     lane.opened = now()
@@ -326,7 +345,8 @@ class PipeWorker(Worker):
         except NoPartitionKey as error:
             reason = str(error)
         except HOP_ERRORS as error:
-            reason = self._refusal(error, "kinesis:PutRecords")
+            if error_code(error) not in THROTTLED:
+                reason = self._refusal(error, "kinesis:PutRecords")
         if self._bisect and len(lane.batch) > 1:
             middle = len(lane.batch) // 2
             lane.later.insert(0, lane.batch[middle:])
@@ -344,6 +364,7 @@ class PipeWorker(Worker):
         raise TargetRefused(reason)
 
     def _refusal(self, error: Exception, action: str) -> str:
+        """The reason in words. After a denial the role is assumed anew: its trust policy may be what is mended."""
         if error_code(error) in DENIED:
             self._role.forget()
         return sentence(error, action)
