@@ -16,6 +16,7 @@ from ..polling import DENIED, HOP_ERRORS, error_code, sentence
 from ..roles import Role
 
 REQUEST_BYTES = 6 * 1024 * 1024  # a synchronous call's request, and its answer [C]
+HEAD_BYTES = 2048                # of a request, beside its records
 INVOKE_SECONDS = 300             # AWS waits five minutes for a function, whatever its own timeout [C]
 
 # Captured [C]: FunctionError, FunctionTimedOut. Seen on AWS [L, FLP]: ProcessingFailedStatus, MissingRecordId, DuplicatedRecordId,
@@ -59,11 +60,6 @@ class Source:
     def size(self) -> int:
         return len(self.data) * 3 // 4
 
-    @property
-    def request_bytes(self) -> int:
-        """What it takes in a request, at most: its data, ids and times; of its key each character may be escaped."""
-        return len(self.data) + 420 + 6 * len(self.key)
-
 
 @dataclass(frozen=True)
 class Failure:
@@ -82,12 +78,12 @@ class Failure:
 
         The ARN is the processor's as it was given: with :$LATEST where that was (the console adds it), and without [C, FLP].
         """
-        return json.dumps({
+        return _json({
             "rawData": record.data, "errorCode": self.code, "errorMessage": self.text,
             "attemptsMade": self.attempts, "arrivalTimestamp": record.arrival,
             "attemptEndingTimestamp": int(time.time() * 1000),
             "lambdaARN": lambda_arn,
-        }, separators=(",", ":")).encode() + b"\n"
+        }) + b"\n"
 
 
 class InvocationFailed(Exception):
@@ -98,21 +94,28 @@ class InvocationFailed(Exception):
         self.code, self.reason = code, reason
 
 
-def request_of(records: list[Source], *, stream_arn: str | None, delivery_stream_arn: str) -> bytes:
-    """The event the function gets, as captured [C]; `recordId` is to be taken as opaque.
+def entry_of(record: Source, *, of_kinesis: bool) -> bytes:
+    """What the event says of `record`, as captured [C]; `recordId` is to be taken as opaque.
 
-    Of records that were put directly (`stream_arn` None) it says nothing of Kinesis [C, AWS's sample events of Lambda].
+    Of records that were put directly it says nothing of Kinesis [C, AWS's sample events of Lambda].
     """
-    return json.dumps({
+    return _json({
+        "recordId": _record_id(record), "approximateArrivalTimestamp": record.arrival, "data": record.data,
+        **({"kinesisRecordMetadata": {
+            "sequenceNumber": record.sequence, "subsequenceNumber": record.sub, "partitionKey": record.key,
+            "shardId": record.shard, "approximateArrivalTimestamp": record.arrival}} if of_kinesis else {})})
+
+
+def request_of(entries: list[bytes], *, stream_arn: str | None, delivery_stream_arn: str) -> bytes:
+    """The event the function gets, as captured [C]: some hundred bytes about the stream, and the `entries`."""
+    head = _json({
         "invocationId": str(uuid.uuid4()), **({"sourceKinesisStreamArn": stream_arn} if stream_arn else {}),
-        "deliveryStreamArn": delivery_stream_arn, "region": delivery_stream_arn.split(":")[3],
-        "records": [{
-            "recordId": _record_id(record), "approximateArrivalTimestamp": record.arrival, "data": record.data,
-            **({"kinesisRecordMetadata": {
-                "sequenceNumber": record.sequence, "subsequenceNumber": record.sub, "partitionKey": record.key,
-                "shardId": record.shard, "approximateArrivalTimestamp": record.arrival}} if stream_arn else {}),
-        } for record in records],
-    }, separators=(",", ":"), ensure_ascii=False).encode()
+        "deliveryStreamArn": delivery_stream_arn, "region": delivery_stream_arn.split(":")[3]})
+    return head[:-1] + b',"records":[' + b",".join(entries) + b"]}"
+
+
+def _json(document: dict) -> bytes:
+    return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def _record_id(record: Source) -> str:

@@ -21,7 +21,7 @@ from .aggregation import unpacked
 from .compression import FORMATS
 from .direct import SHARD, Log
 from .prefix import data_prefix, error_prefix
-from .transform import REQUEST_BYTES, Failure, InvocationFailed, Source, invoke, outcomes, request_of
+from .transform import HEAD_BYTES, REQUEST_BYTES, Failure, InvocationFailed, Source, entry_of, invoke, outcomes, request_of
 
 POLL_SECONDS = 1.0        # AWS reads a shard once a second [C, AWS_FACTS.md part 4]: scaled, but no more often than
 SHORTEST_POLL = 0.5       # this, in real seconds
@@ -287,8 +287,9 @@ class Deliverer(Worker):
             self._lambda_seconds = real(float(processor["BufferIntervalInSeconds"]))
             self._lambda_role = context.role(processor["RoleArn"], service="firehose.amazonaws.com", source_arn=settings.arn)
         self._incoming: deque[Source] = deque()
-        self._batch: list[Source] = []  # the function's buffer
-        self._batch_bytes = self._request_bytes = 0
+        self._batch: list[Source] = []   # the function's buffer
+        self._entries: list[bytes] = []  # and what the request will say of each
+        self._batch_bytes, self._request_bytes = 0, HEAD_BYTES
         self._batch_opened = 0.0
         self._data, self._errors = Output(), Output()  # S3's buffer
         self._output_bytes = 0
@@ -352,17 +353,18 @@ class Deliverer(Worker):
     def _fill_batch(self) -> None:
         while self._incoming and not self.halted.is_set() and not self._output_due():
             record = self._incoming[0]
-            if self._batch and (self._batch_bytes >= self._lambda_bytes
-                                or self._request_bytes + record.request_bytes > REQUEST_BYTES):
+            entry = entry_of(record, of_kinesis=bool(self._settings.source_arn))
+            if self._batch and (self._batch_bytes >= self._lambda_bytes or self._request_bytes + len(entry) >= REQUEST_BYTES):
                 self._transform()
                 continue
             if not self._batch:
                 self._batch_opened = now()
             self._batch.append(self._incoming.popleft())
+            self._entries.append(entry)
             self._batch_bytes += record.size
-            self._request_bytes += record.request_bytes
+            self._request_bytes += len(entry) + 1
         full = self._batch_bytes >= self._lambda_bytes
-        if self._batch and (full or now() - self._batch_opened >= self._lambda_seconds):
+        if self._batch and not self.halted.is_set() and (full or now() - self._batch_opened >= self._lambda_seconds):
             self._transform()
 
     def _transform(self) -> None:
@@ -371,7 +373,7 @@ class Deliverer(Worker):
         AWS skips such a batch and goes on [C]; its records are in the error output, none is passed on untransformed.
         """
         processor, batch = self._settings.processor, self._batch
-        request = request_of(batch, stream_arn=self._settings.source_arn, delivery_stream_arn=self._settings.arn)
+        request = request_of(self._entries, stream_arn=self._settings.source_arn, delivery_stream_arn=self._settings.arn)
         attempts = 1 + int(processor["NumberOfRetries"])
         for attempt in range(1, attempts + 1):
             try:
@@ -388,7 +390,7 @@ class Deliverer(Worker):
             if failure.code != "Lambda.ProcessingFailedStatus":  # of that the function itself may write [C]
                 self._log_failure(failure.code, failure.text, processor["LambdaArn"])
         self._take(batch, delivered, failed)
-        self._batch, self._batch_bytes, self._request_bytes = [], 0, 0
+        self._batch, self._entries, self._batch_bytes, self._request_bytes = [], [], 0, HEAD_BYTES
 
     # -- S3's buffer -------------------------------------------------------------------------------------------------
 
