@@ -119,16 +119,27 @@ class Resharded:
         return {"Records": [record], **({"NextShardIterator": ShardIterator} if self.left[ShardIterator] else {})}
 
 
-def test_a_shard_is_read_when_both_it_was_merged_from_are():
-    """[L] parents before their child, so that a key's records stay in order, as with AWS's consumers."""
-    kinesis, pages = Resharded(), queue.Queue()
-    context = SimpleNamespace(clock=Clock(20), log=lambda *_: None, role=lambda *_, **__: SimpleNamespace(client=lambda _: kinesis))
+def reader_of(kinesis, clock_scale: float) -> tuple[worker.Reader, queue.Queue]:
+    """A reader of `kinesis`, and where it puts its pages."""
+    pages: queue.Queue = queue.Queue()
+    context = SimpleNamespace(clock=Clock(clock_scale), role=lambda *_, **__: SimpleNamespace(client=lambda _: kinesis))
     settings = SimpleNamespace(label="", name="n", arn="a", source_role="r", source_arn="s", started=0.0)
     reader = worker.Reader(context, settings, SimpleNamespace(say=lambda *_: None), pages, {})
     reader.prepare()
+    return reader, pages
+
+
+def test_a_shard_is_read_when_both_it_was_merged_from_are():
+    """[L] parents before their child, so that a key's records stay in order, as with AWS's consumers."""
+    reader, pages = reader_of(Resharded(), 20)
     for _ in range(6):
         reader.step()
     assert [record.shard for _ in range(pages.qsize()) for record in pages.get()] == ["1", "2", "1", "2", "1", "3", "3"]
+
+
+def test_a_shard_is_read_once_a_second():
+    """[C] FH writing-with-kinesis-streams; here on the scaled clock, twice a real second at most."""
+    assert [reader_of(Resharded(), scale)[0].step() for scale in (1, 20)] == [1.0, 0.5]
 
 
 def packed(*records: tuple[str, bytes]) -> bytes:
@@ -423,7 +434,7 @@ def test_deletion_takes_what_was_not_delivered_with_it(line, direct):
 def test_what_is_being_deleted_says_so_and_may_be_deleted_again(line):
     """[C] BC:firehose, DeleteDeliveryStream in the states ACTIVE, DELETING, CREATING_FAILED."""
     delivery = line(seconds=20).deliver(transform=True, **PLACES)
-    delivery.put("sleep:deleting")  # the call that is under way is waited for, some seconds
+    delivery.put("sleep")  # the call that is under way is waited for, some seconds
     time.sleep(1.2)
     delivery.firehose.delete_delivery_stream(DeliveryStreamName=delivery.name)
     assert delivery.describe()["DeliveryStreamStatus"] == "DELETING"

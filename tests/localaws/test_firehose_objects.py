@@ -400,7 +400,7 @@ def test_failures_of_the_function_and_of_s3_are_logged_in_cloudwatch(aws, line, 
     assert delivery.destination()["CloudWatchLoggingOptions"] == logged
     delivery.put("ProcessingFailed", "good", key="one")
     delivery.wait_errors(1)
-    delivery.put("raise:logged", "neighbour", key="one")
+    delivery.put("raise", "neighbour", key="one")
     event, = wait_for(lambda: log_events(aws, logged))  # one of the batch, none of what the function itself failed
     assert event == {
         "deliveryStreamARN": delivery.describe()["DeliveryStreamARN"], "destination": f"arn:aws:s3:::{delivery.name}",
