@@ -20,7 +20,8 @@ HEAD_BYTES = 2048                # of a request, beside its records
 INVOKE_SECONDS = 300             # AWS waits five minutes for a function, whatever its own timeout [C]
 
 # Captured [C]: FunctionError, FunctionTimedOut. Seen on AWS [L, FLP]: ProcessingFailedStatus, MissingRecordId, DuplicatedRecordId,
-# InvalidReturnFormat. The rest as in the guide's table for CloudWatch Logs [C].
+# InvalidReturnFormat. The rest as in the guide's table for CloudWatch Logs [C], but for InternalServerError: what AWS says then is
+# unknown [U].
 _MESSAGES = {
     "Lambda.ProcessingFailedStatus": "ProcessingFailed status set for record",
     "Lambda.MissingRecordId": "One or more record Ids were not returned. Ensure that the Lambda function returns all "

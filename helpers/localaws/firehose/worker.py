@@ -414,12 +414,12 @@ class Deliverer(Worker):
     def _flush(self) -> None:
         """Write the objects, then move the checkpoints. Whatever fails leaves the rest for the next attempt."""
         destination = self._settings.destination
-        prefix, format = destination.get("Prefix"), FORMATS[destination["CompressionFormat"]]
+        prefix, compression = destination.get("Prefix"), FORMATS[destination["CompressionFormat"]]
         if self._data.parts:
             arrival = self._data.arrival(self._zone)
             self._data.key = self._data.key or (
-                data_prefix(prefix, arrival) + self._object_name(arrival) + (destination.get("FileExtension") or format.extension))
-            self._write(self._data.key, format.compress(b"".join(self._data.parts)), format.encoding)
+                data_prefix(prefix, arrival) + self._object_name(arrival) + (destination.get("FileExtension") or compression.extension))
+            self._write(self._data.key, compression.compress(b"".join(self._data.parts)), compression.encoding)
             self._data = Output()
         if self._errors.parts:  # whether AWS compresses these, or gives them an extension, is unknown [U]: here, it does not
             arrival = self._errors.arrival(self._zone)
