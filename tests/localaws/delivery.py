@@ -172,7 +172,7 @@ class Line:
         return objects(self.aws, self.name, prefix)
 
     def body(self, prefix: str = "data/") -> bytes:
-        """All objects under `prefix`, joined, the oldest first."""
+        """All objects under `prefix`, joined; those of an older version or second first."""
         return b"".join(body for _, body in sorted(self.objects(prefix).items()))
 
     def wait_object(self, prefix: str = "data/") -> tuple[str, bytes]:

@@ -95,6 +95,14 @@ def test_shards_that_come_of_a_merge_or_a_split_are_read_too(line):
     put("c")
 
 
+def test_shards_that_an_update_of_their_count_adds_are_read_too(line):
+    """[C] FH writing-with-kinesis-streams: every shard."""
+    delivery = line().deliver(**PLACES)
+    delivery.kinesis.update_shard_count(StreamName=delivery.name, TargetShardCount=4, ScalingType="UNIFORM_SCALING")
+    delivery.put(*(f"{number} " for number in range(20)))
+    wait_for(lambda: len(delivery.body().split()) == 20)
+
+
 class Resharded:
     """A Kinesis stream, as a client of it shows it: two shards, merged into a third. `left` is what each still holds."""
 
@@ -105,9 +113,10 @@ class Resharded:
         self.left = {"1": 2, "2": 3, "3": 2}
 
     def describe_stream(self, **_) -> dict:
+        """The third is there when the first has ended."""
         return {"StreamDescription": {"HasMoreShards": False, "Shards": [
             {"ShardId": "1", "ParentShardId": "long gone"}, {"ShardId": "2"},
-            {"ShardId": "3", "ParentShardId": "1", "AdjacentParentShardId": "2"}]}}
+            {"ShardId": "3", "ParentShardId": "1", "AdjacentParentShardId": "2"}][:2 if self.left["1"] else 3]}}
 
     def get_shard_iterator(self, ShardId, **_) -> dict:  # noqa: N803 - as boto3 names it
         return {"ShardIterator": ShardId}
@@ -132,14 +141,16 @@ def reader_of(kinesis, clock_scale: float) -> tuple[worker.Reader, queue.Queue]:
 def test_a_shard_is_read_when_both_it_was_merged_from_are():
     """[L] parents before their child, so that a key's records stay in order, as with AWS's consumers."""
     reader, pages = reader_of(Resharded(), 20)
-    for _ in range(6):
+    for _ in range(5):
         reader.step()
     assert [record.shard for _ in range(pages.qsize()) for record in pages.get()] == ["1", "2", "1", "2", "2", "3", "3"]
 
 
-def test_a_shard_is_read_once_a_second():
-    """[C] FH writing-with-kinesis-streams; here on the scaled clock, twice a real second at most."""
+def test_a_shard_is_read_once_a_second(monkeypatch):
+    """[C] FH writing-with-kinesis-streams; here on the scaled clock, twice a real second at most, at once behind a full page."""
     assert [reader_of(Resharded(), scale)[0].step() for scale in (1, 20)] == [1.0, 0.5]
+    monkeypatch.setattr(worker, "FULL_PAGE", 1)
+    assert reader_of(Resharded(), 1)[0].step() == 0.0
 
 
 def packed(*records: tuple[str, bytes]) -> bytes:
@@ -354,6 +365,26 @@ def test_a_log_goes_on_after_a_restart_and_drops_the_segments_that_are_delivered
     assert read(first[1])[0] == b"c" * 30
     log.trim(last)
     assert read(None) == [b"d", b"e", b"f"] and log.append([b"g"]) and read(last) == [b"g"]
+
+
+def test_a_log_keeps_what_only_the_destination_or_only_the_backup_has(tmp_path, monkeypatch):
+    """[C] FH data-transformation-source-record-backup: all records are backed up, however far behind the backup is."""
+    monkeypatch.setattr(direct, "SEGMENT_BYTES", 1)
+    log = direct.Log(tmp_path / "log")
+    first, second, third = (log.append([text])[0] for text in (b"a", b"b", b"c"))
+    for ahead, behind, left in ((third, None, 3), (first, third, 2), (second, second, 1)):
+        deliverers = [SimpleNamespace(checkpoint=lambda at=at: {direct.SHARD: at} if at else {}) for at in (ahead, behind)]
+        worker.Delivery.checkpoint_moved(SimpleNamespace(_log=log, _deliverers=deliverers))
+        assert len(list((tmp_path / "log").iterdir())) == left
+
+
+def test_a_log_numbers_its_records_behind_those_of_a_deleted_namesake(tmp_path):
+    """[C] BC:firehose, RecordId is unique; and no checkpoint of the old log can hide a record of the new one."""
+    log = direct.Log(tmp_path / "log")
+    old, = log.append([b"old"])
+    log.remove()
+    new, = direct.Log(tmp_path / "log").append([b"new"])
+    assert new > old and len(new) == len(old)
 
 
 # -- UpdateDestination -----------------------------------------------------------------------------------------------

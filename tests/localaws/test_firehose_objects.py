@@ -41,6 +41,12 @@ def test_an_object_is_written_when_its_interval_ends_and_only_then(line):
     assert time.monotonic() - start > 2
 
 
+def test_an_interval_begins_with_its_first_record_whatever_follows(line):
+    """[C] BC:firehose, IntervalInSeconds: buffers incoming data for that long."""
+    delivery = line().deliver(direct=True, interval=40, **PLACES)  # 2 s here
+    wait_for(lambda: delivery.put_directly("drop after drop ") and delivery.body(), pause=0.2)
+
+
 def test_an_object_is_written_when_its_size_is_reached(line):
     """[C] BC:firehose, SizeInMBs."""
     delivery = line().deliver(interval=900, size=1, **PLACES)  # 45 s here
@@ -379,13 +385,15 @@ def test_a_trust_policy_that_changes_takes_effect_on_a_running_stream(aws, line,
     """[C] FH retry: the role might not have access any more; sessions are given up when they are refused."""
     name, arn = own_role
     delivery = line(role_arn=arn).deliver(direct=True, **PLACES)
+    delivery.put_directly("early ")
+    delivery.wait_text("early ")  # so that there is a session
     client(aws, "iam").update_assume_role_policy(RoleName=name, PolicyDocument=trust("lambda.amazonaws.com"))
     allow(aws, name, FIREHOSE_LAMBDA)
     delivery.put_directly("late")
     delivery.wait_trouble("sts:AssumeRole")
     client(aws, "iam").update_assume_role_policy(RoleName=name, PolicyDocument=trust("firehose.amazonaws.com"))
     allow(aws, name, ALL)
-    delivery.wait_text("late")
+    wait_for(lambda: b"late" in delivery.body())
 
 
 # -- encryption of objects -------------------------------------------------------------------------------------------
@@ -450,7 +458,7 @@ def test_failures_of_the_function_and_of_s3_are_logged_in_cloudwatch(aws, line, 
     event = wait_for(lambda: log_events(aws, logged)[2:])[0]
     assert event["errorCode"] == "S3.AccessDenied" and event["message"].startswith("Access was denied.") and "processor" not in event
     allow(aws, name, ALL)
-    wait_for(lambda: delivery.body().endswith(b"REFUSED\n"))
+    wait_for(lambda: b"REFUSED\n" in delivery.body())
     client(aws, "logs").delete_log_group(logGroupName=logged["LogGroupName"])
 
 

@@ -243,6 +243,7 @@ class Reader(PageWorker):
         self._iterators[shard] = page.get("NextShardIterator")
         if self._iterators[shard] is None:
             self._finished.add(shard)
+            self._shards_seen_at = float("-inf")  # what it was split or merged into is there
         return len(page["Records"])
 
 
