@@ -110,7 +110,7 @@ class Resharded:
                            events=SimpleNamespace(register=lambda *_, **__: None))
 
     def __init__(self):
-        self.left = {"1": 2, "2": 3, "3": 2}
+        self.left = {"1": 2, "2": 4, "3": 2}
 
     def describe_stream(self, **_) -> dict:
         """The third is there when the first has ended."""
@@ -143,7 +143,7 @@ def test_a_shard_is_read_when_both_it_was_merged_from_are():
     reader, pages = reader_of(Resharded(), 20)
     for _ in range(5):
         reader.step()
-    assert [record.shard for _ in range(pages.qsize()) for record in pages.get()] == ["1", "2", "1", "2", "2", "3", "3"]
+    assert [record.shard for _ in range(pages.qsize()) for record in pages.get()] == ["1", "2", "1", "2", "2", "2", "3", "3"]
 
 
 def test_a_shard_is_read_once_a_second(monkeypatch):
