@@ -1,252 +1,256 @@
-"""Firehose from a Kinesis stream, or DirectPut, through a Lambda function to S3. Facts: AWS_FACTS.md part 4."""
+"""Firehose's sources and control plane: Kinesis streams, DirectPut, what is made, changed, described, refused. AWS_FACTS.md part 4.
+
+The Lambda step is in test_firehose_transform.py, what is written to S3 in test_firehose_objects.py.
+"""
 
 import base64
-import datetime
-import gzip
-import io
-import itertools
+import hashlib
 import json
+import queue
 import re
 import time
-import zipfile
+from types import SimpleNamespace
 
+import boto3
 import psutil
 import pytest
+from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from helpers.localaws import LocalAws
-from helpers.localaws.firehose import direct, prefix
-from helpers.localaws.firehose.transform import Source, outcomes
+from helpers.localaws.clock import Clock
+from helpers.localaws.firehose import direct, worker
+from helpers.localaws.firehose.aggregation import unpacked
+from helpers.localaws.firehose.transform import Source
 
 from ..conftest import Aws
-from .making import (
-    FIREHOSE_LAMBDA,
-    FIREHOSE_S3,
-    FIREHOSE_SOURCE,
-    PIPE_SOURCE,
-    PIPE_TARGET,
-    allow,
-    client,
-    drop_bucket,
-    drop_role,
-    function,
-    objects,
-    role,
-    stream,
-    table,
-    trust,
-    wait_for,
+from .delivery import (  # noqa: F401 - the fixtures are used by their names
+    ALL,
+    DESTINATION,
+    PLACES,
+    Line,
+    functions,
+    line,
+    own_role,
+    work_role,
 )
+from .making import FIREHOSE_S3, PIPE_SOURCE, PIPE_TARGET, allow, client, objects, role, stream, table, trust, wait_for
 
-ALL = FIREHOSE_SOURCE + FIREHOSE_S3 + FIREHOSE_LAMBDA
-numbers = itertools.count()
-
-# A record's text says what the function does with it; what concerns the whole batch is said by any record of it.
-TRANSFORM = """
-import base64, json, time
-
-def handler(event, context):
-    texts = [base64.b64decode(record["data"]).decode() for record in event["records"]]
-    if "raise" in texts:
-        raise ValueError("told to")
-    if "sleep" in texts:
-        time.sleep(30)
-    if "None" in texts:
-        return None
-    if "event" in texts:
-        shown = json.dumps(event)
-        return {"records": [{"recordId": r["recordId"], "result": "Ok", "data": base64.b64encode(shown.encode()).decode()}
-                            for r in event["records"]]}
-    answer = []
-    for record, text in zip(event["records"], texts):
-        data = base64.b64encode((text.upper() + "\\n").encode()).decode()
-        entry = {"recordId": record["recordId"], "result": "Ok", "data": data}
-        if text in ("Dropped", "ProcessingFailed", "ok"):
-            entry["result"] = text
-        elif text == "null":
-            entry["data"] = None
-        elif text == "not base64":
-            entry["data"] = "***"
-        elif text == "unknown":
-            entry["recordId"] = "somebody else's"
-        elif text == "twice":
-            answer.append(entry)
-        if text != "missing":
-            answer.append(entry)
-    return {"records": answer}
-"""
-
-
-@pytest.fixture(scope="module")
-def work_role(aws):
-    yield role(aws, "firehose-role", "firehose.amazonaws.com", ALL)
-    drop_role(aws, "firehose-role")
-
-
-@pytest.fixture(scope="module")
-def functions(aws):
-    """The transform with 20 s, and the same with 1 s, to time out."""
-    lambda_role = role(aws, "firehose-function-role", "lambda.amazonaws.com", ["logs:*"])
-    yield {seconds: function(aws, f"firehose-transform-{seconds}", TRANSFORM, lambda_role, timeout=seconds) for seconds in (20, 1)}
-    for seconds in (20, 1):
-        client(aws, "lambda").delete_function(FunctionName=f"firehose-transform-{seconds}")
-    drop_role(aws, "firehose-function-role")
-
-
-class Line:
-    """A Kinesis stream, a bucket and, once `deliver` is called, a delivery stream between them; all with one name of their own."""
-
-    def __init__(self, aws, role_arn: str, function_arn: str, shards: int = 1):
-        self.aws, self.role_arn, self.function_arn, self.name = aws, role_arn, function_arn, f"firehose-{next(numbers)}"
-        self.firehose, self.kinesis = client(aws, "firehose"), client(aws, "kinesis")
-        self.source = stream(aws, self.name, shards)
-        client(aws, "s3").create_bucket(Bucket=self.name)
-
-    def create(self, *, transform: bool | dict = False, interval: int = 1, size: int = 5, request: dict | None = None,
-               direct: bool = False, **destination):
-        """Create the delivery stream; with `transform`, through the function, whose parameters it may hold."""
-        destination = {"RoleARN": self.role_arn, "BucketARN": f"arn:aws:s3:::{self.name}",
-                       "BufferingHints": {"SizeInMBs": size, "IntervalInSeconds": interval}, **destination}
-        if transform is not False:
-            parameters = {"LambdaArn": self.function_arn, "BufferIntervalInSeconds": "1",
-                          **(transform if isinstance(transform, dict) else {})}
-            destination["ProcessingConfiguration"] = {"Enabled": True, "Processors": [{"Type": "Lambda", "Parameters": [
-                {"ParameterName": n, "ParameterValue": v} for n, v in parameters.items()]}]}
-        source = {} if direct else {
-            "DeliveryStreamType": "KinesisStreamAsSource",
-            "KinesisStreamSourceConfiguration": {"KinesisStreamARN": self.source, "RoleARN": self.role_arn}}
-        return self.firehose.create_delivery_stream(**{
-            "DeliveryStreamName": self.name, **source, "ExtendedS3DestinationConfiguration": destination, **(request or {})})
-
-    def deliver(self, **settings) -> "Line":
-        self.create(**settings)
-        self.wait_status("ACTIVE")
-        return self
-
-    def update(self, version: int = 1, **destination) -> None:
-        self.firehose.update_destination(
-            DeliveryStreamName=self.name, CurrentDeliveryStreamVersionId=str(version),
-            DestinationId="destinationId-000000000001", ExtendedS3DestinationUpdate=destination)
-
-    def put_directly(self, *texts: str) -> dict:
-        return self.firehose.put_record_batch(DeliveryStreamName=self.name, Records=[{"Data": text.encode()} for text in texts])
-
-    def describe(self) -> dict:
-        return self.firehose.describe_delivery_stream(DeliveryStreamName=self.name)["DeliveryStreamDescription"]
-
-    def wait_status(self, status: str) -> dict:
-        return wait_for(lambda: (found := self.describe())["DeliveryStreamStatus"] == status and found)
-
-    def wait_trouble(self, *words: str) -> dict:
-        def troubled():
-            found = self.describe()
-            details = found.get("FailureDescription", {}).get("Details", "")
-            return all(word in details for word in words) and found
-        return wait_for(troubled)
-
-    def wait_no_trouble(self) -> None:
-        wait_for(lambda: "FailureDescription" not in self.describe())
-
-    def put(self, *texts: str, key: str | None = None) -> None:
-        self.kinesis.put_records(StreamName=self.name, Records=[
-            {"Data": text.encode(), "PartitionKey": key or text[:100]} for text in texts])
-
-    def objects(self, prefix: str = "") -> dict[str, bytes]:
-        return objects(self.aws, self.name, prefix)
-
-    def wait_text(self, text: str, prefix: str = "data/") -> None:
-        wait_for(lambda: b"".join(self.objects(prefix).values()).decode() == text)
-
-    def wait_errors(self, count: int, prefix: str = "failed/") -> list[dict]:
-        def errors():
-            return [json.loads(line) for body in self.objects(prefix).values() for line in body.decode().splitlines()]
-        return wait_for(lambda: len(found := errors()) >= count and found)
-
-    def drop(self) -> None:
-        try:
-            self.firehose.delete_delivery_stream(DeliveryStreamName=self.name)
-            wait_for(lambda: self.name not in self.firehose.list_delivery_streams(Limit=100)["DeliveryStreamNames"])
-        except self.firehose.exceptions.ResourceNotFoundException:
-            pass
-        self.kinesis.delete_stream(StreamName=self.name)
-        drop_bucket(self.aws, self.name)
-
-
-PLACES = {"Prefix": "data/!{timestamp:yyyy}/", "ErrorOutputPrefix": "failed/!{firehose:error-output-type}/"}
-
-
-@pytest.fixture
-def line(aws, work_role, functions):
-    lines = []
-
-    def make(**settings) -> Line:
-        lines.append(Line(aws, settings.pop("role_arn", work_role), functions[settings.pop("seconds", 20)], **settings))
-        return lines[-1]
-
-    yield make
-    for made in lines:
-        made.drop()
-
-
-@pytest.fixture
-def own_role(aws):
-    """The name and ARN of a role that a test may take rights from."""
-    name = f"firehose-own-role-{next(numbers)}"
-    yield name, role(aws, name, "firehose.amazonaws.com", ALL)
-    drop_role(aws, name)
-
-
-# -- what arrives ----------------------------------------------------------------------------------------------------
+# -- from a Kinesis stream -------------------------------------------------------------------------------------------
 
 def test_records_are_joined_as_they_are_without_a_newline(line):
+    """[C] BC:firehose, FH basic-deliver."""
     delivery = line().deliver(**PLACES)
     delivery.put("a", "b\n", "c", key="one")
     delivery.wait_text("ab\nc")
 
 
 def test_only_what_is_put_after_creation_is_read_from_every_shard(line):
+    """[C] FH writing-with-kinesis-streams: it starts at LATEST."""
     delivery = line(shards=3)
-    delivery.put("before")
+    delivery.put("before", key="k")
     delivery.deliver(**PLACES)
     delivery.put(*"abcdefgh")
-    wait_for(lambda: sorted(b"".join(delivery.objects("data/").values()).decode()) == list("abcdefgh"))
+    wait_for(lambda: sorted(delivery.body().decode()) == list("abcdefgh"))
+    started = delivery.describe()["Source"]["KinesisStreamSourceDescription"]["DeliveryStartTimestamp"]
+    assert abs(started.timestamp() - time.time()) < 60
 
 
-def test_the_function_gets_a_batch_in_one_call_as_the_documented_event(line):
+def test_records_of_a_mebibyte_of_unicode_and_of_any_bytes_arrive_as_they_are(line):
+    """[C] FH basic-deliver: concatenates records."""
+    delivery = line().deliver(interval=20, **PLACES)
+    texts = [bytes(range(256)) * 4096, "Größe 大 🎉\u0000".encode(), b"\xff\xfe\n\r\x00", b"x" * 1024 * 1024]
+    for text in texts:  # PutRecords of Kinesis takes no more at once
+        delivery.put(text, key="ключ")
+    wait_for(lambda: delivery.body() == b"".join(texts))
+
+
+def test_64_shards_are_read(line):
+    """[C] FH writing-with-kinesis-streams: GetRecords of each shard."""
+    delivery = line(shards=64).deliver(**PLACES)
+    texts = [f"{number} " for number in range(640)]
+    for page in range(0, 640, 320):
+        delivery.put(*texts[page:page + 320])
+    wait_for(lambda: sorted(delivery.body().decode().split()) == sorted(text.strip() for text in texts), seconds=40)
+    shards = {shard["ShardId"] for shard in delivery.kinesis.list_shards(StreamName=delivery.name)["Shards"]}
+    assert len(shards) == 64
+
+
+def test_shards_that_come_of_a_merge_or_a_split_are_read_too(line):
+    """[C] FH writing-with-kinesis-streams: every shard. MiniStack drops what its closed shards hold, so each is read before."""
+    delivery = line(shards=2).deliver(**PLACES)
+
+    def put(round: str) -> None:
+        delivery.put(*(f"{round}{number} " for number in range(8)))
+        wait_for(lambda: delivery.body().count(round.encode()) == 8)
+
+    def shards() -> list[str]:
+        return [shard["ShardId"] for shard in delivery.kinesis.list_shards(StreamName=delivery.name)["Shards"]]
+
+    put("a")
+    first, second = shards()
+    delivery.kinesis.merge_shards(StreamName=delivery.name, ShardToMerge=first, AdjacentShardToMerge=second)
+    put("b")
+    delivery.kinesis.split_shard(StreamName=delivery.name, ShardToSplit=shards()[-1], NewStartingHashKey=str(2**127))
+    put("c")
+
+
+def test_shards_that_an_update_of_their_count_adds_are_read_too(line):
+    """[C] FH writing-with-kinesis-streams: every shard."""
+    delivery = line().deliver(**PLACES)
+    delivery.kinesis.update_shard_count(StreamName=delivery.name, TargetShardCount=4, ScalingType="UNIFORM_SCALING")
+    delivery.put(*(f"{number} " for number in range(20)))
+    wait_for(lambda: len(delivery.body().split()) == 20)
+
+
+class Resharded:
+    """A Kinesis stream, as a client of it shows it: two shards, merged into a third. `left` is what each still holds."""
+
+    meta = SimpleNamespace(service_model=SimpleNamespace(service_id=SimpleNamespace(hyphenize=lambda: "kinesis")),
+                           events=SimpleNamespace(register=lambda *_, **__: None))
+
+    def __init__(self):
+        self.left = {"1": 2, "2": 4, "3": 2}
+
+    def describe_stream(self, **_) -> dict:
+        """The third is there when the first has ended."""
+        return {"StreamDescription": {"HasMoreShards": False, "Shards": [
+            {"ShardId": "1", "ParentShardId": "long gone"}, {"ShardId": "2"},
+            {"ShardId": "3", "ParentShardId": "1", "AdjacentParentShardId": "2"}][:2 if self.left["1"] else 3]}}
+
+    def get_shard_iterator(self, ShardId, **_) -> dict:  # noqa: N803 - as boto3 names it
+        return {"ShardIterator": ShardId}
+
+    def get_records(self, ShardIterator, **_) -> dict:  # noqa: N803
+        """A record a page."""
+        self.left[ShardIterator] -= 1
+        record = {"SequenceNumber": str(self.left[ShardIterator]), "PartitionKey": "k", "ApproximateArrivalTimestamp": 0.0, "Data": ""}
+        return {"Records": [record], **({"NextShardIterator": ShardIterator} if self.left[ShardIterator] else {})}
+
+
+def reader_of(kinesis, clock_scale: float) -> tuple[worker.Reader, queue.Queue]:
+    """A reader of `kinesis`, and where it puts its pages."""
+    pages: queue.Queue = queue.Queue()
+    context = SimpleNamespace(clock=Clock(clock_scale), role=lambda *_, **__: SimpleNamespace(client=lambda _: kinesis))
+    settings = SimpleNamespace(label="", name="n", arn="a", source_role="r", source_arn="s", started=0.0)
+    reader = worker.Reader(context, settings, SimpleNamespace(say=lambda *_: None), pages, {})
+    reader.prepare()
+    return reader, pages
+
+
+def test_a_shard_is_read_when_both_it_was_merged_from_are():
+    """[L] parents before their child, so that a key's records stay in order, as with AWS's consumers."""
+    reader, pages = reader_of(Resharded(), 20)
+    for _ in range(5):
+        reader.step()
+    assert [record.shard for _ in range(pages.qsize()) for record in pages.get()] == ["1", "2", "1", "2", "2", "2", "3", "3"]
+
+
+def test_a_shard_is_read_once_a_second(monkeypatch):
+    """[C] FH writing-with-kinesis-streams; here on the scaled clock, twice a real second at most, at once behind a full page."""
+    assert [reader_of(Resharded(), scale)[0].step() for scale in (1, 20)] == [1.0, 0.5]
+    monkeypatch.setattr(worker, "FULL_PAGE", 1)
+    assert reader_of(Resharded(), 1)[0].step() == 0.0
+
+
+def packed(*records: tuple[str, bytes]) -> bytes:
+    """Records, each with its key, as the Kinesis Producer Library packs them into one."""
+    def length_delimited(field: int, value: bytes) -> bytes:
+        size, digits = len(value), b""
+        while size > 127:
+            digits, size = digits + bytes([size & 127 | 128]), size >> 7
+        return bytes([field << 3 | 2]) + digits + bytes([size]) + value
+
+    message = b"".join(length_delimited(1, key.encode()) for key, _ in records) + b"".join(
+        length_delimited(3, bytes([1 << 3, number]) + length_delimited(3, data)) for number, (_, data) in enumerate(records))
+    return b"\xf3\x89\x9a\xc2" + message + hashlib.md5(message).digest()
+
+
+def test_what_the_producer_library_packed_into_one_record_is_taken_apart(line):
+    """[C] FH basic-deliver: de-aggregates before it delivers, and before it calls the function."""
     delivery = line().deliver(transform=True, **PLACES)
-    delivery.put("event", *map(str, range(9)), key="1001")
-    body = wait_for(lambda: delivery.objects("data/")).popitem()[1].decode()
-    event = json.loads(body[:body.index("}{") + 1])
-    assert body == json.dumps(event) * 10  # one call, ten records; joined without a newline
-    assert list(event) == ["invocationId", "sourceKinesisStreamArn", "deliveryStreamArn", "region", "records"]
-    assert event["sourceKinesisStreamArn"] == delivery.source and event["region"] == "us-east-1"
-    assert event["deliveryStreamArn"] == delivery.describe()["DeliveryStreamARN"]
-    assert [base64.b64decode(record["data"]).decode() for record in event["records"]] == ["event", *"012345678"]
-    record = event["records"][0]
-    assert list(record) == ["recordId", "approximateArrivalTimestamp", "data", "kinesisRecordMetadata"]
-    metadata = record["kinesisRecordMetadata"]
-    assert metadata["partitionKey"] == "1001" and metadata["subsequenceNumber"] == 0
-    assert metadata["shardId"] == "shardId-000000000000"
-    moment = record["approximateArrivalTimestamp"]
-    assert type(moment) is int and abs(moment / 1000 - time.time()) < 60 and metadata["approximateArrivalTimestamp"] == moment
+    delivery.put(packed(("one", b"event"), ("two", b"x" * 300), ("one", b"")), key="pack")
+    event, end = json.JSONDecoder().raw_decode(wait_for(delivery.body).decode())
+    assert [base64.b64decode(record["data"]) for record in event["records"]] == [b"event", b"x" * 300, b""]
+    metadata = [record["kinesisRecordMetadata"] for record in event["records"]]
+    assert [(m["partitionKey"], m["subsequenceNumber"]) for m in metadata] == [("one", 0), ("two", 1), ("one", 2)]
+    assert len({m["sequenceNumber"] for m in metadata}) == 1 and len({r["recordId"] for r in event["records"]}) == 3
+    delivery.update(ProcessingConfiguration={"Enabled": False, "Processors": []})
+    delivery.put(packed(("a", b"1"), ("b", b"2")), packed(("a", b"3")), b"\xf3\x89\x9a\xc2 no pack", key="pack")
+    wait_for(lambda: delivery.body().endswith(b"123\xf3\x89\x9a\xc2 no pack"))
 
 
-def test_without_enabled_processing_is_off(line):
-    delivery = line()
-    delivery.deliver(ProcessingConfiguration={"Processors": [{"Type": "Lambda", "Parameters": [
-        {"ParameterName": "LambdaArn", "ParameterValue": delivery.function_arn}]}]}, **PLACES)
-    delivery.put("raw")
-    delivery.wait_text("raw")
-    processing = delivery.describe()["Destinations"][0]["ExtendedS3DestinationDescription"]["ProcessingConfiguration"]
-    assert processing["Enabled"] is False
-    assert {p["ParameterName"]: p["ParameterValue"] for p in processing["Processors"][0]["Parameters"]} == {
-        "LambdaArn": delivery.function_arn, "RoleArn": delivery.role_arn, "NumberOfRetries": "3", "BufferSizeInMBs": "1",
-        "BufferIntervalInSeconds": "60"}
+@pytest.mark.parametrize("data", [b"", b"\xf3\x89\x9a\xc2", packed(("a", b"1"))[:-1], packed(),
+                                  packed(("a", b"1")).replace(b"\xc2", b"\xc3")])
+def test_a_broken_pack_is_delivered_as_it_is(data):
+    """[U] what AWS does; nothing may be lost."""
+    record = Source("shard", "1", "key", 0, base64.b64encode(data).decode())
+    assert unpacked(record) == [record]
+
+
+def test_a_pack_that_is_partly_delivered_is_read_again_by_a_new_worker(line):
+    """[L] at least once: its one sequence number is not passed before its last record is delivered."""
+    delivery = line().deliver(size=1, interval=900, **PLACES)
+    delivery.put("x" * 900_000, packed(("k", b"y" * 200_000), ("k", b"last")), key="k")
+    wait_for(lambda: len(delivery.body()) == 1_100_000)  # which leaves the pack's last record in the buffer
+    delivery.update(BufferingHints={"SizeInMBs": 1, "IntervalInSeconds": 1})
+    wait_for(lambda: delivery.body().endswith(b"ylast"))
+
+
+def test_a_refused_read_is_named_and_nothing_is_lost(aws, line, own_role):
+    """[C] FH troubleshooting: reading is tried again without end."""
+    name, arn = own_role
+    delivery = line(role_arn=arn).deliver(**PLACES)
+    allow(aws, name, FIREHOSE_S3 + ["kinesis:DescribeStream"])
+    delivery.wait_trouble("AccessDenied", "kinesis:Get")
+    delivery.put("late")
+    allow(aws, name, ALL)
+    delivery.wait_text("late")
+    delivery.wait_no_trouble()
+
+
+def test_a_role_that_cannot_be_assumed_is_refused_at_once(aws, line, own_role):
+    """[C] terraform-provider-aws issue 6566: "Firehose is unable to assume role"."""
+    name, arn = own_role
+    client(aws, "iam").update_assume_role_policy(RoleName=name, PolicyDocument=trust("lambda.amazonaws.com"))
+    with pytest.raises(ClientError, match=f"Firehose is unable to assume role {arn}") as refusal:
+        line(role_arn=arn).create()
+    assert refusal.value.response["Error"]["Code"] == "InvalidArgumentException"
+
+
+def test_a_role_that_may_not_read_fails_the_creation_and_what_failed_can_be_deleted(aws, line, own_role):
+    """[C] BC:firehose, CREATING_FAILED."""
+    name, arn = own_role
+    allow(aws, name, FIREHOSE_S3)
+    delivery = line(role_arn=arn)
+    delivery.create()
+    assert "kinesis:DescribeStream" in delivery.wait_status("CREATING_FAILED")["FailureDescription"]["Details"]
+    with pytest.raises(delivery.firehose.exceptions.ResourceInUseException):
+        delivery.create()
+    delivery.firehose.delete_delivery_stream(DeliveryStreamName=delivery.name)
+    wait_for(lambda: not delivery.listed())
+
+
+def test_a_trust_policy_may_ask_for_the_account_and_the_delivery_stream(aws, line, own_role):
+    """[L] FH controlling-access: aws:SourceAccount and aws:SourceArn."""
+    name, arn = own_role
+    delivery = line(role_arn=arn)
+    for source in ("another", delivery.name):
+        client(aws, "iam").update_assume_role_policy(RoleName=name, PolicyDocument=trust(
+            "firehose.amazonaws.com", StringEquals={"aws:SourceAccount": aws.account},
+            ArnLike={"aws:SourceArn": f"arn:aws:firehose:{aws.region}:{aws.account}:deliverystream/{source}"}))
+        if source == "another":
+            with pytest.raises(ClientError, match="unable to assume role"):
+                delivery.create(**PLACES)
+    delivery.deliver(**PLACES)
+    delivery.put("trusted")
+    delivery.wait_text("trusted")
 
 
 # -- records that are put directly -----------------------------------------------------------------------------------
 
 def test_records_that_are_put_directly_are_delivered_in_order(line):
+    """[C] BC:firehose, PutRecord and PutRecordBatch: an answer a record, in the records' order."""
     delivery = line().deliver(direct=True, interval=40, **PLACES)  # 2 s here, so that they are in one object
     put = delivery.firehose.put_record(DeliveryStreamName=delivery.name, Record={"Data": b"a,"})
     answer = delivery.put_directly("b,", "", "c")
@@ -255,13 +259,13 @@ def test_records_that_are_put_directly_are_delivered_in_order(line):
     delivery.wait_text("a,b,c")
     description = delivery.describe()
     assert description["DeliveryStreamType"] == "DirectPut" and "Source" not in description
-    assert delivery.name in delivery.firehose.list_delivery_streams(DeliveryStreamType="DirectPut")["DeliveryStreamNames"]
 
 
 def test_of_records_put_directly_the_function_is_told_nothing_of_kinesis(line):
+    """[C] AWS's sample events of Lambda; [L] FLP."""
     delivery = line().deliver(direct=True, transform=True, **PLACES)
     delivery.put_directly("event")
-    event = json.loads(wait_for(lambda: delivery.objects("data/")).popitem()[1])
+    event = json.loads(delivery.wait_object()[1])
     assert list(event) == ["invocationId", "deliveryStreamArn", "region", "records"]
     assert [list(record) for record in event["records"]] == [["recordId", "approximateArrivalTimestamp", "data"]]
     assert abs(event["records"][0]["approximateArrivalTimestamp"] / 1000 - time.time()) < 60
@@ -271,26 +275,75 @@ def test_of_records_put_directly_the_function_is_told_nothing_of_kinesis(line):
 
 
 def test_a_put_takes_500_records_of_1000_kib_and_4_mib_together(line):
+    """[C] BC:firehose; [C] osquery issue 3568 for the message."""
     delivery = line().deliver(direct=True, interval=900, **PLACES)
     for records, code, word in (([b"x" * 1_024_001], "ValidationException", "1024000"), ([b"x"] * 501, "ValidationException", "500"),
+                                ([], "ValidationException", "records"),
                                 ([b"x" * 1_024_000] * 5, "InvalidArgumentException", "Records size exceeds 4 MB limit")):
         with pytest.raises(ClientError, match=word) as refusal:
-            delivery.firehose.put_record_batch(DeliveryStreamName=delivery.name, Records=[{"Data": data} for data in records])
+            client_without_checks(delivery.aws).put_record_batch(
+                DeliveryStreamName=delivery.name, Records=[{"Data": data} for data in records])
         assert refusal.value.response["Error"]["Code"] == code
     delivery.put_directly(*["x" * 1_024_000] * 4)
     delivery.put_directly(*["y" * 1_024_000] * 2)  # and the buffer of 5 MiB is full
     assert sum(map(len, wait_for(lambda: delivery.objects("data/")).values())) >= 5 * 1024 * 1024
 
 
-def test_what_was_put_directly_and_only_buffered_is_delivered_after_an_update(line):
-    delivery = line().deliver(direct=True, interval=900, **PLACES)
-    delivery.put_directly("buffered ")
-    delivery.update(BufferingHints={"SizeInMBs": 5, "IntervalInSeconds": 20})
-    delivery.put_directly("and after")
-    delivery.wait_text("buffered and after")
+def client_without_checks(aws):
+    """One that lets through what botocore itself would refuse."""
+    return boto3.client("firehose", **aws.options, config=Config(parameter_validation=False))
+
+
+def test_the_put_apis_are_disabled_for_a_stream_that_reads_kinesis(line):
+    """[C] FH writing-with-kinesis-streams."""
+    delivery = line().deliver(**PLACES)
+    with pytest.raises(delivery.firehose.exceptions.InvalidArgumentException, match="not permitted on KinesisStreamAsSource"):
+        delivery.put_directly("x")
+    with pytest.raises(delivery.firehose.exceptions.InvalidArgumentException, match="not permitted on KinesisStreamAsSource"):
+        delivery.firehose.put_record(DeliveryStreamName=delivery.name, Record={"Data": b"x"})
+
+
+def test_a_throughput_hint_of_direct_puts_is_echoed_and_changes_nothing(line):
+    """[C] BC:firehose, ThroughputHintInMBs: for information only."""
+    delivery = line().deliver(direct=True, request={"DirectPutSourceConfiguration": {"ThroughputHintInMBs": 1}}, **PLACES)
+    assert delivery.describe()["Source"] == {"DirectPutSourceDescription": {"ThroughputHintInMBs": 1}}
+    delivery.put_directly(*["x" * 700_000] * 5)
+    wait_for(lambda: len(delivery.body()) == 3_500_000)
+
+
+def test_a_stream_s_encryption_with_aws_s_own_key_is_switched_on_and_off(line):
+    """[C] BC:firehose, StartDeliveryStreamEncryption and StopDeliveryStreamEncryption."""
+    delivery = line().deliver(direct=True, **PLACES)
+
+    def state() -> tuple[dict, bool, bool]:
+        put = delivery.firehose.put_record(DeliveryStreamName=delivery.name, Record={"Data": b"x"})
+        return (delivery.describe()["DeliveryStreamEncryptionConfiguration"], put["Encrypted"],
+                delivery.put_directly("x")["Encrypted"])
+
+    assert state() == ({"Status": "DISABLED"}, False, False)
+    delivery.firehose.start_delivery_stream_encryption(DeliveryStreamName=delivery.name)
+    assert state() == ({"KeyType": "AWS_OWNED_CMK", "Status": "ENABLED"}, True, True)
+    delivery.firehose.stop_delivery_stream_encryption(DeliveryStreamName=delivery.name)
+    assert state() == ({"Status": "DISABLED"}, False, False)
+    wait_for(lambda: delivery.body() == b"xxxxxx")
+
+
+def test_encryption_at_creation_is_described(line):
+    """[C] BC:firehose, DeliveryStreamEncryptionConfigurationInput."""
+    delivery = line().deliver(direct=True, request={"DeliveryStreamEncryptionConfigurationInput": {"KeyType": "AWS_OWNED_CMK"}})
+    assert delivery.describe()["DeliveryStreamEncryptionConfiguration"]["Status"] == "ENABLED"
+
+
+def test_only_direct_puts_can_be_encrypted(line):
+    """[C] BC:firehose, StartDeliveryStreamEncryption: only if DirectPut is the source."""
+    delivery = line().deliver()
+    for change in (delivery.firehose.start_delivery_stream_encryption, delivery.firehose.stop_delivery_stream_encryption):
+        with pytest.raises(delivery.firehose.exceptions.InvalidArgumentException, match="KinesisStreamAsSource"):
+            change(DeliveryStreamName=delivery.name)
 
 
 def test_a_log_goes_on_after_a_restart_and_drops_the_segments_that_are_delivered(tmp_path, monkeypatch):
+    """[C] BC:firehose: what was put is kept until it is delivered."""
     monkeypatch.setattr(direct, "SEGMENT_BYTES", 60)
     log = direct.Log(tmp_path / "log")
     first = log.append([b"a", b"b"])
@@ -314,219 +367,347 @@ def test_a_log_goes_on_after_a_restart_and_drops_the_segments_that_are_delivered
     assert read(None) == [b"d", b"e", b"f"] and log.append([b"g"]) and read(last) == [b"g"]
 
 
-# -- the backup of what came -----------------------------------------------------------------------------------------
-
-def test_a_backup_holds_the_source_records_and_the_destination_the_transformed_ones(line):
-    delivery = line()
-    backup = {"RoleARN": delivery.role_arn, "BucketARN": f"arn:aws:s3:::{delivery.name}", "Prefix": "source/",
-              "CompressionFormat": "GZIP", "BufferingHints": {"SizeInMBs": 1, "IntervalInSeconds": 1}}
-    delivery.deliver(transform=True, S3BackupMode="Enabled", S3BackupConfiguration=backup, **PLACES)
-    delivery.put("good", "Dropped", "ProcessingFailed", key="one")
-    delivery.wait_text("GOOD\n")
-    delivery.wait_errors(1)
-    wait_for(lambda: b"".join(map(gzip.decompress, delivery.objects("source/").values())) == b"goodDroppedProcessingFailed")
-    described = delivery.describe()["Destinations"][0]["ExtendedS3DestinationDescription"]
-    assert described["S3BackupMode"] == "Enabled" and described["S3BackupDescription"]["Prefix"] == "source/"
-    with pytest.raises(ClientError, match="cannot be disabled"):
-        delivery.update(S3BackupMode="Disabled")
+def test_a_log_keeps_what_only_the_destination_or_only_the_backup_has(tmp_path, monkeypatch):
+    """[C] FH data-transformation-source-record-backup: all records are backed up, however far behind the backup is."""
+    monkeypatch.setattr(direct, "SEGMENT_BYTES", 1)
+    log = direct.Log(tmp_path / "log")
+    first, second, third = (log.append([text])[0] for text in (b"a", b"b", b"c"))
+    for ahead, behind, left in ((third, None, 3), (first, third, 2), (second, second, 1)):
+        deliverers = [SimpleNamespace(checkpoint=lambda at=at: {direct.SHARD: at} if at else {}) for at in (ahead, behind)]
+        worker.Delivery.checkpoint_moved(SimpleNamespace(_log=log, _deliverers=deliverers))
+        assert len(list((tmp_path / "log").iterdir())) == left
 
 
-def test_a_backup_that_is_enabled_later_begins_with_what_is_not_delivered_yet(line):
-    delivery = line().deliver(direct=True, **PLACES)
-    delivery.put_directly("before.")
-    delivery.wait_text("before.")
-    delivery.update(BufferingHints={"SizeInMBs": 5, "IntervalInSeconds": 900})
-    delivery.put_directly("buffered.")
-    delivery.update(2, S3BackupMode="Enabled", BufferingHints={"SizeInMBs": 5, "IntervalInSeconds": 1}, S3BackupUpdate={
-        "RoleARN": delivery.role_arn, "BucketARN": f"arn:aws:s3:::{delivery.name}", "Prefix": "source/",
-        "BufferingHints": {"SizeInMBs": 1, "IntervalInSeconds": 1}})
-    delivery.put_directly("after.")
-    for place, texts in (("source/", [b"", b"after", b"buffered"]), ("data/", [b"", b"after", b"before", b"buffered"])):
-        wait_for(lambda p=place, t=texts: sorted(b"".join(delivery.objects(p).values()).split(b".")) == t)
+def test_a_log_numbers_its_records_behind_those_of_a_deleted_namesake(tmp_path):
+    """[C] BC:firehose, RecordId is unique; and no checkpoint of the old log can hide a record of the new one."""
+    log = direct.Log(tmp_path / "log")
+    old, = log.append([b"old"])
+    log.remove()
+    new, = direct.Log(tmp_path / "log").append([b"new"])
+    assert new > old and len(new) == len(old)
 
 
-def test_a_refused_backup_is_named_and_holds_up_no_delivery(aws, line, own_role):
-    name, arn = own_role
-    delivery = line()
-    backup = {"RoleARN": arn, "BucketARN": f"arn:aws:s3:::{delivery.name}", "Prefix": "source/",
-              "BufferingHints": {"SizeInMBs": 1, "IntervalInSeconds": 1}}
-    allow(aws, name, ["s3:ListBucket"])
-    delivery.deliver(S3BackupMode="Enabled", S3BackupConfiguration=backup, **PLACES)
-    delivery.put("kept")
-    delivery.wait_text("kept")
-    delivery.wait_trouble("backup: ", "s3:PutObject")
-    allow(aws, name, FIREHOSE_S3)
-    delivery.wait_text("kept", "source/")
-    delivery.wait_no_trouble()
+# -- UpdateDestination -----------------------------------------------------------------------------------------------
+
+def test_an_update_keeps_what_it_does_not_name_and_raises_the_version(line):
+    """[C] BC:firehose, UpdateDestination merges; the version starts at 1."""
+    delivery = line().deliver(CompressionFormat="GZIP", transform=True, **PLACES)
+    before = delivery.destination()
+    assert delivery.describe()["VersionId"] == "1" and "LastUpdateTimestamp" not in delivery.describe()
+    delivery.update(BufferingHints={"SizeInMBs": 7, "IntervalInSeconds": 3}, FileExtension=".bin")
+    assert delivery.destination() == before | {
+        "BufferingHints": {"SizeInMBs": 7, "IntervalInSeconds": 3}, "FileExtension": ".bin"}
+    delivery.update(2, CompressionFormat="UNCOMPRESSED", ProcessingConfiguration={"Enabled": False})
+    after = delivery.describe()
+    assert after["VersionId"] == "3" and abs(after["LastUpdateTimestamp"].timestamp() - time.time()) < 60
+    assert delivery.destination()["ProcessingConfiguration"] == {"Enabled": False, "Processors": []}
+    delivery.put("raw")
+    delivery.wait_text("raw")
+    assert f"/{delivery.name}-3-" in delivery.wait_object()[0]
 
 
-# -- what the function does with a record ----------------------------------------------------------------------------
-
-ROWS = {"ProcessingFailed": "Lambda.ProcessingFailedStatus", "missing": "Lambda.MissingRecordId",
-        "twice": "Lambda.DuplicatedRecordId", "unknown": "Lambda.MissingRecordId", "null": "Lambda.InvalidReturnFormat",
-        "not base64": "Lambda.InvalidReturnFormat", "ok": "Lambda.InvalidReturnFormat"}
-
-
-def test_a_record_that_fails_fails_alone_and_a_dropped_one_leaves_no_trace(line):
-    delivery = line().deliver(transform=True, **PLACES)
-    delivery.put("first", *ROWS, "Dropped", "last", key="one")
-    errors = delivery.wait_errors(len(ROWS))
-    assert {base64.b64decode(error["rawData"]).decode(): error["errorCode"] for error in errors} == ROWS
-    assert {error["attemptsMade"] for error in errors} == {1} and len(errors) == len(ROWS)
-    delivery.wait_text("FIRST\nLAST\n")
-
-    error = errors[0]  # and an error object has exactly the captured members, in their order
-    assert list(error) == ["rawData", "errorCode", "errorMessage", "attemptsMade", "arrivalTimestamp", "attemptEndingTimestamp",
-                           "lambdaARN"]
-    assert error["errorMessage"] == "ProcessingFailed status set for record"
-    assert error["lambdaARN"] == delivery.function_arn + ":$LATEST"
-    assert type(error["arrivalTimestamp"]) is int and error["arrivalTimestamp"] <= error["attemptEndingTimestamp"]
-    key = next(iter(delivery.objects("failed/")))
-    assert re.fullmatch(rf"failed/processing-failed/{delivery.name}-1-\d{{4}}(-\d\d){{5}}-[0-9a-f-]{{36}}", key)
+def test_an_update_wants_the_current_version_and_the_one_destination(line):
+    """[C] BC:firehose, CurrentDeliveryStreamVersionId; [L] FLP for the messages."""
+    delivery = line().deliver()
+    delivery.update(FileExtension=".a")
+    with pytest.raises(delivery.firehose.exceptions.ConcurrentModificationException,
+                       match="the current version id: 2 and specified version id: 1 do not match"):
+        delivery.update(FileExtension=".b")
+    with pytest.raises(delivery.firehose.exceptions.InvalidArgumentException, match="Destination Id another not found"):
+        delivery.firehose.update_destination(DeliveryStreamName=delivery.name, CurrentDeliveryStreamVersionId="2",
+                                             DestinationId="another", ExtendedS3DestinationUpdate={})
+    with pytest.raises(delivery.firehose.exceptions.InvalidArgumentException, match="exactly one"):
+        delivery.firehose.update_destination(DeliveryStreamName=delivery.name, CurrentDeliveryStreamVersionId="2",
+                                             DestinationId=DESTINATION)
+    with pytest.raises(delivery.firehose.exceptions.InvalidArgumentException, match="ErrorOutputPrefix"):
+        delivery.update(2, Prefix="!{timestamp:yyyy}/")  # an update is checked as a creation is, and changes nothing if refused
+    assert delivery.describe()["VersionId"] == "2" and "Prefix" not in delivery.destination()
 
 
-def test_an_answer_without_records_fails_every_record_as_missing(line):
-    delivery = line().deliver(transform=True, **PLACES)
-    delivery.put("None", "neighbour", key="one")
-    errors = delivery.wait_errors(2)
-    assert [(e["errorCode"], e["attemptsMade"]) for e in errors] == [("Lambda.MissingRecordId", 1)] * 2
-
-
-def test_a_function_that_raises_is_called_four_times_and_then_skipped(line):
-    delivery = line().deliver(transform=True, **PLACES)
-    delivery.put("raise", "neighbour", key="one")
-    errors = delivery.wait_errors(2)
-    assert [(e["errorCode"], e["attemptsMade"]) for e in errors] == [("Lambda.FunctionError", 4)] * 2
-    assert errors[0]["errorMessage"] == "The Lambda function was successfully invoked but it returned an error result."
-    delivery.put("next")
-    delivery.wait_text("NEXT\n")  # and nothing was passed through raw
-
-
-def test_a_function_that_times_out_is_called_as_often_as_retries_say(line):
-    delivery = line(seconds=1).deliver(transform={"NumberOfRetries": "1"}, **PLACES)
-    delivery.put("sleep")
-    error, = delivery.wait_errors(1)
-    assert (error["errorCode"], error["attemptsMade"]) == ("Lambda.FunctionTimedOut", 2)
-    assert not delivery.objects("data/")
-
-
-def test_a_slow_function_holds_up_no_other_delivery_stream(line):
-    slow, other = line(seconds=1).deliver(transform=True, **PLACES), line().deliver(**PLACES)  # 4 attempts of 1 s
-    slow.put("sleep")
-    for count in range(1, 4):  # the function is asleep before the last of these
-        other.put("quick")
-        wait_for(lambda count=count: len(other.objects("data/")) == count, seconds=5)
-    assert not slow.objects()
-
-
-# -- roles -----------------------------------------------------------------------------------------------------------
-
-def test_a_missing_permission_to_call_the_function_fails_the_records_and_is_named(aws, line, own_role):
-    name, arn = own_role
-    delivery = line(role_arn=arn).deliver(transform=True, **PLACES)
-    allow(aws, name, FIREHOSE_SOURCE + FIREHOSE_S3)
-    delivery.put("refused")
-    error, = delivery.wait_errors(1)
-    assert (error["errorCode"], error["attemptsMade"]) == ("Lambda.InvokeAccessDenied", 4)
-    assert base64.b64decode(error["rawData"]) == b"refused"
-    assert "lambda:InvokeFunction" in delivery.describe()["FailureDescription"]["Details"]
-    allow(aws, name, ALL)
-    delivery.put("allowed")
-    delivery.wait_text("ALLOWED\n")
-    delivery.wait_no_trouble()
-
-
-def test_a_refused_write_is_named_and_nothing_is_lost(aws, line, own_role):
-    name, arn = own_role
-    delivery = line(role_arn=arn).deliver(**PLACES)
-    allow(aws, name, FIREHOSE_SOURCE)
-    delivery.put("one.", key="k")
-    assert delivery.wait_trouble("AccessDenied", "s3:PutObject")["DeliveryStreamStatus"] == "ACTIVE"
-    delivery.put("two.", key="k")
-    assert "s3:PutObject" in aws.local.tail(50)
-    allow(aws, name, ALL)
-    wait_for(lambda: sorted(b"".join(delivery.objects("data/").values()).split(b".")) == [b"", b"one", b"two"])
-    delivery.wait_no_trouble()
-
-
-def test_a_refused_read_is_named_and_nothing_is_lost(aws, line, own_role):
-    name, arn = own_role
-    delivery = line(role_arn=arn).deliver(**PLACES)
-    allow(aws, name, FIREHOSE_S3 + ["kinesis:DescribeStream"])
-    delivery.wait_trouble("AccessDenied", "kinesis:Get")
-    delivery.put("late")
-    allow(aws, name, ALL)
-    delivery.wait_text("late")
-    delivery.wait_no_trouble()
-
-
-def test_a_role_that_cannot_be_assumed_is_refused_at_once(aws, line, own_role):
-    name, arn = own_role
-    client(aws, "iam").update_assume_role_policy(RoleName=name, PolicyDocument=trust("lambda.amazonaws.com"))
-    with pytest.raises(ClientError, match=f"Firehose is unable to assume role {arn}") as refusal:
-        line(role_arn=arn).create()
-    assert refusal.value.response["Error"]["Code"] == "InvalidArgumentException"
-
-
-def test_a_role_that_may_not_read_fails_the_creation(aws, line, own_role):
-    name, arn = own_role
-    allow(aws, name, FIREHOSE_S3)
-    delivery = line(role_arn=arn)
-    delivery.create()
-    assert "kinesis:DescribeStream" in delivery.wait_status("CREATING_FAILED")["FailureDescription"]["Details"]
-
-
-# -- buffers, checkpoints --------------------------------------------------------------------------------------------
-
-def test_an_object_is_written_when_its_interval_ends(line):
-    delivery = line().deliver(interval=40, **PLACES)  # 2 s here
-    delivery.put("waits")
-    start = time.monotonic()
-    wait_for(lambda: delivery.objects("data/"))
-    assert 1.9 < time.monotonic() - start < 5
-
-
-def test_an_object_is_written_when_its_size_is_reached(line):
-    delivery = line().deliver(interval=900, size=1, **PLACES)  # 45 s here
-    delivery.put(*("x" * 300_000 for _ in range(4)), key="one")
-    assert sum(map(len, wait_for(lambda: delivery.objects("data/"), seconds=10).values())) == 1_200_000
-
-
-def test_the_function_is_called_when_its_buffer_is_full(line):
-    delivery = line().deliver(transform={"BufferIntervalInSeconds": "900", "BufferSizeInMBs": "0.2"}, **PLACES)
-    delivery.put(*("x" * 150_000 for _ in range(2)), key="one")
-    wait_for(lambda: sum(map(len, delivery.objects("data/").values())) == 300_002, seconds=10)
-
-
-def test_what_was_only_buffered_is_read_again_after_an_update(line):
-    delivery = line().deliver(interval=900, **PLACES)
-    delivery.put("buffered ", key="one")
+@pytest.mark.parametrize("direct", [False, True])
+def test_what_was_only_buffered_is_delivered_by_an_update_s_settings(line, direct):
+    """[C] BC:firehose: the stream stays ACTIVE while its settings change; [L] at least once."""
+    delivery = line().deliver(direct=direct, interval=900, **PLACES)
+    put = delivery.put_directly if direct else delivery.put
+    put("buffered ")
     time.sleep(1)  # nothing shows that a record is read and buffered: it is, with a poll every half second
-    delivery.firehose.update_destination(
-        DeliveryStreamName=delivery.name, CurrentDeliveryStreamVersionId="1", DestinationId="destinationId-000000000001",
-        ExtendedS3DestinationUpdate={"BufferingHints": {"SizeInMBs": 5, "IntervalInSeconds": 20}})
-    delivery.put("and after", key="one")
+    delivery.update(BufferingHints={"SizeInMBs": 5, "IntervalInSeconds": 20})
+    put("and after")
     delivery.wait_text("buffered and after")
-    assert f"/{delivery.name}-2-" in next(iter(delivery.objects()))
-    described = delivery.describe()
-    assert described["VersionId"] == "2"
-    assert described["Destinations"][0]["ExtendedS3DestinationDescription"]["Prefix"] == PLACES["Prefix"]
-    with pytest.raises(delivery.firehose.exceptions.ConcurrentModificationException):
-        delivery.firehose.update_destination(
-            DeliveryStreamName=delivery.name, CurrentDeliveryStreamVersionId="1", DestinationId="destinationId-000000000001",
-            ExtendedS3DestinationUpdate={})
+    assert f"/{delivery.name}-2-" in delivery.wait_object()[0]
 
 
-def test_shards_that_come_later_are_read_too(line):
+def test_an_update_takes_the_deprecated_destination_too(line):
+    """[C] BC:firehose, S3DestinationUpdate."""
     delivery = line().deliver(**PLACES)
-    delivery.put("old ")
-    delivery.wait_text("old ")
-    delivery.kinesis.split_shard(StreamName=delivery.name, ShardToSplit="shardId-000000000000", NewStartingHashKey=str(2**127))
-    delivery.put("new")
-    wait_for(lambda: b"new" in b"".join(delivery.objects("data/").values()))
+    delivery.firehose.update_destination(DeliveryStreamName=delivery.name, CurrentDeliveryStreamVersionId="1",
+                                         DestinationId=DESTINATION, S3DestinationUpdate={"Prefix": "other/"})
+    delivery.put("x")
+    delivery.wait_text("x", "other/")
 
+
+# -- deletion --------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("direct", [False, True])
+def test_deletion_takes_what_was_not_delivered_with_it(line, direct):
+    """[C] BC:firehose, DeleteDeliveryStream deletes a stream and its data; a namesake made afterwards knows nothing of it."""
+    delivery = line().deliver(direct=direct, interval=900, **PLACES)
+    put = delivery.put_directly if direct else delivery.put
+    put("in flight.")
+    time.sleep(0.7)  # so that it is in a buffer
+    delivery.firehose.delete_delivery_stream(DeliveryStreamName=delivery.name, AllowForceDelete=True)
+    wait_for(lambda: not delivery.listed())
+    assert not delivery.objects()
+    with pytest.raises(delivery.firehose.exceptions.ResourceNotFoundException):
+        delivery.describe()
+    delivery.deliver(direct=direct, **PLACES)
+    put("new.")
+    delivery.wait_text("new.")
+
+
+def test_what_is_being_deleted_says_so_and_may_be_deleted_again(line):
+    """[C] BC:firehose, DeleteDeliveryStream in the states ACTIVE, DELETING, CREATING_FAILED."""
+    delivery = line(seconds=20).deliver(transform=True, **PLACES)
+    delivery.put("sleep")  # the call that is under way is waited for, some seconds
+    time.sleep(1.2)
+    delivery.firehose.delete_delivery_stream(DeliveryStreamName=delivery.name)
+    assert delivery.describe()["DeliveryStreamStatus"] == "DELETING"
+    delivery.firehose.delete_delivery_stream(DeliveryStreamName=delivery.name)
+    with pytest.raises(delivery.firehose.exceptions.ResourceInUseException):
+        delivery.update(FileExtension=".a")
+    wait_for(lambda: not delivery.listed())
+
+
+# -- describing, listing, tagging ------------------------------------------------------------------------------------
+
+def test_a_delivery_stream_is_described_with_its_defaults(line):
+    """[C] BC:firehose, DeliveryStreamDescription; buffers of 5 MiB and 300 s, no compression, no encryption, no backup."""
+    delivery = line()
+    arn = delivery.create(request={"ExtendedS3DestinationConfiguration": {
+        "RoleARN": delivery.role_arn, "BucketARN": f"arn:aws:s3:::{delivery.name}"}})["DeliveryStreamARN"]
+    described = delivery.wait_status("ACTIVE")
+    assert described["DeliveryStreamARN"] == arn and arn.endswith(f":deliverystream/{delivery.name}")
+    assert described["DeliveryStreamType"] == "KinesisStreamAsSource" and described["HasMoreDestinations"] is False
+    source = described["Source"]["KinesisStreamSourceDescription"]
+    assert source["KinesisStreamARN"] == delivery.source and source["RoleARN"] == delivery.role_arn
+    destination, = described["Destinations"]
+    common = {"RoleARN": delivery.role_arn, "BucketARN": f"arn:aws:s3:::{delivery.name}",
+              "BufferingHints": {"SizeInMBs": 5, "IntervalInSeconds": 300}, "CompressionFormat": "UNCOMPRESSED",
+              "EncryptionConfiguration": {"NoEncryptionConfig": "NoEncryption"}, "CloudWatchLoggingOptions": {"Enabled": False}}
+    assert destination == {"DestinationId": DESTINATION, "S3DestinationDescription": common,
+                           "ExtendedS3DestinationDescription": common | {"S3BackupMode": "Disabled"}}
+
+
+def test_the_deprecated_destination_works_and_is_described_as_both(line):
+    """[C] BC:firehose, S3DestinationConfiguration; [L] that both descriptions come."""
+    delivery = line()
+    delivery.firehose.create_delivery_stream(
+        DeliveryStreamName=delivery.name, S3DestinationConfiguration=delivery.place(CompressionFormat="UNCOMPRESSED", Prefix="data/"))
+    delivery.wait_status("ACTIVE")
+    delivery.put_directly("simple")
+    delivery.wait_text("simple")
+    destination, = delivery.describe()["Destinations"]
+    assert destination["S3DestinationDescription"]["Prefix"] == destination["ExtendedS3DestinationDescription"]["Prefix"] == "data/"
+
+
+def test_delivery_streams_are_listed_by_name_ten_at_a_time(aws, work_role):
+    """[C] BC:firehose, ListDeliveryStreams: alphabetical, Limit 10, behind ExclusiveStartDeliveryStreamName, by type."""
+    firehose, names = client(aws, "firehose"), [f"list-{number:02}" for number in range(12)]
+    for name in reversed(names):
+        firehose.create_delivery_stream(DeliveryStreamName=name, ExtendedS3DestinationConfiguration={
+            "RoleARN": work_role, "BucketARN": "arn:aws:s3:::nowhere"})
+    page = firehose.list_delivery_streams(ExclusiveStartDeliveryStreamName="list-")
+    assert page["DeliveryStreamNames"] == names[:10] and page["HasMoreDeliveryStreams"] is True
+    page = firehose.list_delivery_streams(ExclusiveStartDeliveryStreamName=names[9], Limit=2, DeliveryStreamType="DirectPut")
+    assert page["DeliveryStreamNames"] == names[10:] and page["HasMoreDeliveryStreams"] is False
+    assert not {*names} & {*firehose.list_delivery_streams(
+        DeliveryStreamType="KinesisStreamAsSource", Limit=1000)["DeliveryStreamNames"]}
+    for name in names:
+        wait_for(lambda name=name: firehose.describe_delivery_stream(
+            DeliveryStreamName=name)["DeliveryStreamDescription"]["DeliveryStreamStatus"] == "ACTIVE")
+        firehose.delete_delivery_stream(DeliveryStreamName=name)
+    wait_for(lambda: not {*names} & {*firehose.list_delivery_streams(Limit=1000)["DeliveryStreamNames"]})
+
+
+def test_tags_are_set_changed_listed_and_taken_away(line):
+    """[C] BC:firehose, 50 tags at most; a tag that is not there is taken away without an error."""
+    delivery = line().deliver(request={"Tags": [{"Key": "project", "Value": "orders"}, {"Key": "empty"}]})
+    firehose, name = delivery.firehose, delivery.name
+
+    def tags(**options) -> list[tuple[str, str]]:
+        return [(tag["Key"], tag.get("Value")) for tag in firehose.list_tags_for_delivery_stream(
+            DeliveryStreamName=name, **options)["Tags"]]
+
+    firehose.tag_delivery_stream(DeliveryStreamName=name, Tags=[{"Key": "chapter", "Value": "5"}, {"Key": "project", "Value": "p"}])
+    assert tags() == [("chapter", "5"), ("empty", ""), ("project", "p")]
+    assert tags(Limit=1) == [("chapter", "5")] and tags(ExclusiveStartTagKey="chapter", Limit=1) == [("empty", "")]
+    assert firehose.list_tags_for_delivery_stream(DeliveryStreamName=name, Limit=2)["HasMoreTags"] is True
+    firehose.untag_delivery_stream(DeliveryStreamName=name, TagKeys=["project", "never"])
+    assert tags() == [("chapter", "5"), ("empty", "")]
+    with pytest.raises(firehose.exceptions.LimitExceededException):
+        firehose.tag_delivery_stream(DeliveryStreamName=name, Tags=[{"Key": f"k{number}"} for number in range(49)])
+    assert len(tags()) == 2
+
+
+def test_a_name_is_taken_once_and_what_does_not_exist_is_not_found(line):
+    """[C] BC:firehose, ResourceInUseException and ResourceNotFoundException."""
+    delivery = line().deliver()
+    firehose = delivery.firehose
+    with pytest.raises(firehose.exceptions.ResourceInUseException, match=f"{delivery.name} .* already exists"):
+        delivery.create()
+    for call in (firehose.describe_delivery_stream, firehose.delete_delivery_stream, firehose.list_tags_for_delivery_stream,
+                 firehose.start_delivery_stream_encryption, firehose.stop_delivery_stream_encryption):
+        with pytest.raises(firehose.exceptions.ResourceNotFoundException, match="Firehose nothing under account"):
+            call(DeliveryStreamName="nothing")
+    with pytest.raises(firehose.exceptions.ResourceNotFoundException):
+        firehose.put_record(DeliveryStreamName="nothing", Record={"Data": b"x"})
+
+
+# -- what is refused -------------------------------------------------------------------------------------------------
+
+LAMBDA = "arn:aws:lambda:us-east-1:000000000000:function:f"
+ROLE = "arn:aws:iam::000000000000:role/r"
+S3 = {"RoleARN": ROLE, "BucketARN": "arn:aws:s3:::b"}
+
+
+def only(name: str, **configuration) -> dict:
+    """A request with the destination `name` alone."""
+    return {"only": {name: configuration | {"S3Configuration": S3}}}
+
+
+def processor(kind: str, **parameters: str) -> dict:
+    return {"ProcessingConfiguration": {"Enabled": True, "Processors": [{"Type": kind, "Parameters": [
+        {"ParameterName": name, "ParameterValue": value} for name, value in parameters.items()]}]}}
+
+
+# What the local AWS does not support: the feature, the word by which the error names it, and a creation that asks for it.
+REFUSED = [
+    ("Source: DeliveryStreamType MSKAsSource", "MSKAsSource", {"request": {"DeliveryStreamType": "MSKAsSource"}}),
+    ("Source: DeliveryStreamType DatabaseAsSource", "DatabaseAsSource", {"request": {"DeliveryStreamType": "DatabaseAsSource"}}),
+    ("Destination: Redshift", "RedshiftDestinationConfiguration", only(
+        "RedshiftDestinationConfiguration", RoleARN=ROLE, CopyCommand={"DataTableName": "t"},
+        ClusterJDBCURL="jdbc:redshift://c.abc.us-east-1.redshift.amazonaws.com:5439/d")),
+    ("Destination: Elasticsearch", "ElasticsearchDestinationConfiguration", only(
+        "ElasticsearchDestinationConfiguration", RoleARN=ROLE, IndexName="i")),
+    ("Destination: OpenSearch Service", "AmazonopensearchserviceDestinationConfiguration", only(
+        "AmazonopensearchserviceDestinationConfiguration", RoleARN=ROLE, IndexName="i")),
+    ("Destination: OpenSearch Serverless", "AmazonOpenSearchServerlessDestinationConfiguration", only(
+        "AmazonOpenSearchServerlessDestinationConfiguration", RoleARN=ROLE, IndexName="i")),
+    ("Destination: Splunk", "SplunkDestinationConfiguration", only(
+        "SplunkDestinationConfiguration", HECEndpoint="https://s", HECEndpointType="Raw")),
+    ("Destination: HTTP endpoint", "HttpEndpointDestinationConfiguration", only(
+        "HttpEndpointDestinationConfiguration", EndpointConfiguration={"Url": "https://h"})),
+    ("Destination: Snowflake", "SnowflakeDestinationConfiguration", only(
+        "SnowflakeDestinationConfiguration", RoleARN=ROLE, AccountUrl="https://a.snowflakecomputing.com", Database="d", Schema="s",
+        Table="t")),
+    ("Destination: Iceberg tables", "IcebergDestinationConfiguration", only(
+        "IcebergDestinationConfiguration", RoleARN=ROLE, CatalogConfiguration={})),
+    ("Conversion to Parquet or ORC: DataFormatConversionConfiguration", "DataFormatConversionConfiguration",
+     {"DataFormatConversionConfiguration": {"Enabled": True}}),
+    ("Conversion to Parquet or ORC, Enabled omitted", "DataFormatConversionConfiguration", {"DataFormatConversionConfiguration": {}}),
+    ("Dynamic partitioning: DynamicPartitioningConfiguration", "DynamicPartitioningConfiguration",
+     {"DynamicPartitioningConfiguration": {"Enabled": True}}),
+    ("Dynamic partitioning: prefix expression partitionKeyFromLambda", "partitionKeyFromLambda",
+     {**PLACES, "Prefix": "!{partitionKeyFromLambda:k}/"}),
+    ("Dynamic partitioning: prefix expression partitionKeyFromQuery", "partitionKeyFromQuery",
+     {**PLACES, "Prefix": "!{partitionKeyFromQuery:k}/"}),
+    ("Prefix timestamps that depend on a locale (Y, w, W, e, c)", "YYYY", {**PLACES, "Prefix": "!{timestamp:YYYY}/"}),
+    ("Processor: RecordDeAggregation", "RecordDeAggregation", processor("RecordDeAggregation", SubRecordType="JSON")),
+    ("Processor: Decompression", "Decompression", processor("Decompression", CompressionFormat="GZIP")),
+    ("Processor: CloudWatchLogProcessing", "CloudWatchLogProcessing", processor("CloudWatchLogProcessing", DataMessageExtraction="true")),
+    ("Processor: MetadataExtraction", "MetadataExtraction", processor("MetadataExtraction", MetadataExtractionQuery="{a: .a}")),
+    ("Lambda processor: other parameters than its own", "SubRecordType", processor("Lambda", LambdaArn=LAMBDA, SubRecordType="JSON")),
+    ("Encryption with a customer's key: KeyType CUSTOMER_MANAGED_CMK", "CUSTOMER_MANAGED_CMK", {
+        "direct": True, "request": {"DeliveryStreamEncryptionConfigurationInput": {
+            "KeyType": "CUSTOMER_MANAGED_CMK", "KeyARN": "arn:aws:kms:us-east-1:000000000000:key/k"}}}),
+]
+
+
+@pytest.fixture(scope="module")
+def asking(aws, work_role):
+    """A line without a stream and a bucket, whose creations fail."""
+    made = Line.__new__(Line)
+    made.aws, made.firehose, made.role_arn, made.name = aws, client(aws, "firehose"), work_role, "firehose-refused"
+    made.function_arn, made.source = LAMBDA, "arn:aws:kinesis:us-east-1:000000000000:stream/s"
+    return made
+
+
+def refused(asking: Line, settings: dict, word: str) -> None:
+    with pytest.raises(ClientError, match=re.escape(word)) as refusal:
+        if "only" in settings:
+            asking.firehose.create_delivery_stream(DeliveryStreamName=asking.name, **settings["only"])
+        else:
+            asking.create(**settings)
+    assert refusal.value.response["Error"]["Code"] == "InvalidArgumentException"
+    assert not asking.listed()
+
+
+@pytest.mark.parametrize("feature, word, settings", REFUSED, ids=[row[0] for row in REFUSED])
+def test_what_is_not_supported_is_refused_by_name(asking, feature, word, settings):
+    """[C] BC:firehose, InvalidArgumentException."""
+    refused(asking, settings, word)
+
+
+def test_a_customer_s_key_and_another_kind_of_destination_are_refused_later_too(line):
+    """[C] BC:firehose, StartDeliveryStreamEncryption and UpdateDestination."""
+    delivery = line().deliver(direct=True)
+    with pytest.raises(delivery.firehose.exceptions.InvalidArgumentException, match="CUSTOMER_MANAGED_CMK is not supported"):
+        delivery.firehose.start_delivery_stream_encryption(
+            DeliveryStreamName=delivery.name, DeliveryStreamEncryptionConfigurationInput={
+                "KeyType": "CUSTOMER_MANAGED_CMK", "KeyARN": "arn:aws:kms:us-east-1:000000000000:key/k"})
+    with pytest.raises(delivery.firehose.exceptions.InvalidArgumentException, match="HttpEndpointDestinationUpdate is not supported"):
+        delivery.firehose.update_destination(
+            DeliveryStreamName=delivery.name, CurrentDeliveryStreamVersionId="1", DestinationId=DESTINATION,
+            HttpEndpointDestinationUpdate={})
+    assert delivery.describe()["DeliveryStreamEncryptionConfiguration"] == {"Status": "DISABLED"}
+
+
+@pytest.mark.parametrize("settings, word", [
+    ({"request": {"DeliveryStreamType": "DirectPut"}}, "KinesisStreamSourceConfiguration is not allowed"),
+    ({"direct": True, "request": {"DeliveryStreamType": "KinesisStreamAsSource"}}, "KinesisStreamSourceConfiguration is required"),
+    ({"request": {"DirectPutSourceConfiguration": {"ThroughputHintInMBs": 1}}}, "DirectPutSourceConfiguration is not allowed"),
+    ({"request": {"DeliveryStreamEncryptionConfigurationInput": {"KeyType": "AWS_OWNED_CMK"}}}, "not allowed"),
+    ({"direct": True, "request": {"DeliveryStreamEncryptionConfigurationInput": {
+        "KeyType": "AWS_OWNED_CMK", "KeyARN": "arn:aws:kms:us-east-1:000000000000:key/k"}}}, "KeyARN"),
+    ({"request": {"S3DestinationConfiguration": S3}}, "exactly one destination"),
+    ({"only": {}}, "exactly one destination"),
+    ({"S3BackupMode": "Enabled"}, "S3BackupConfiguration"),
+    ({"BufferingHints": {"SizeInMBs": 5}}, "both SizeInMBs and IntervalInSeconds"),
+    ({"BufferingHints": {"IntervalInSeconds": 5}}, "both SizeInMBs and IntervalInSeconds"),
+    ({"CustomTimeZone": "Europe/Nowhere"}, "Europe/Nowhere"),
+    ({"CloudWatchLoggingOptions": {"Enabled": True, "LogGroupName": "g"}}, "LogStreamName"),
+    ({"EncryptionConfiguration": {}}, "EncryptionConfiguration"),
+    ({"ProcessingConfiguration": {"Enabled": True}}, "no processor"),
+    (processor("Lambda"), "LambdaArn"),
+    (processor("Lambda", LambdaArn=LAMBDA, BufferSizeInMBs="4"), "BufferSizeInMBs"),
+    (processor("Lambda", LambdaArn=LAMBDA, BufferSizeInMBs="0.1"), "BufferSizeInMBs"),
+    (processor("Lambda", LambdaArn=LAMBDA, BufferIntervalInSeconds="901"), "BufferIntervalInSeconds"),
+    (processor("Lambda", LambdaArn=LAMBDA, NumberOfRetries="-1"), "NumberOfRetries"),
+    (processor("Lambda", LambdaArn=LAMBDA, NumberOfRetries="many"), "NumberOfRetries"),
+    ({"ProcessingConfiguration": {"Processors": [{"Type": "AppendDelimiterToRecord"}] * 2}}, "Only one processor"),
+])
+def test_what_is_wrong_is_refused(asking, settings, word):
+    """[C] BC:firehose, InvalidArgumentException; the sentences are the local AWS's own."""
+    refused(asking, settings, word)
+
+
+@pytest.mark.parametrize("member, value", [
+    ("BufferingHints", {"SizeInMBs": 129, "IntervalInSeconds": 60}), ("BufferingHints", {"SizeInMBs": 0, "IntervalInSeconds": 60}),
+    ("BufferingHints", {"SizeInMBs": 5, "IntervalInSeconds": 901}), ("CompressionFormat", "SNAPPY"), ("FileExtension", "csv"),
+    ("FileExtension", ".CSV"), ("Prefix", "x" * 1025), ("BucketARN", "bucket"),
+])
+def test_what_breaks_the_api_s_model_is_a_validation_error(asking, member, value):
+    """[C] BC:firehose: ranges, enumerations, lengths, patterns; [L] FLP for the error's shape."""
+    with pytest.raises(ClientError, match=rf"1 validation error detected: Value .*{member[0].lower() + member[1:]}") as refusal:
+        client_without_checks(asking.aws).create_delivery_stream(
+            DeliveryStreamName=asking.name, ExtendedS3DestinationConfiguration={**S3, member: value})
+    assert refusal.value.response["Error"]["Code"] == "ValidationException"
+
+
+# -- endurance -------------------------------------------------------------------------------------------------------
 
 def test_no_change_is_lost_when_the_joints_die_or_the_local_aws_is_stopped():
+    """[L] at least once: what was in a buffer is read again."""
     with LocalAws.temporary(clock_scale=20) as local:
         own = Aws(local, local.start())
         target, orders = stream(own, "orders", 2), table(own, "orders")
@@ -546,6 +727,7 @@ def test_no_change_is_lost_when_the_joints_die_or_the_local_aws_is_stopped():
         for name in ("orders", "direct"):
             wait_for(lambda name=name: client(own, "firehose").describe_delivery_stream(
                 DeliveryStreamName=name)["DeliveryStreamDescription"]["DeliveryStreamStatus"] == "ACTIVE")
+        client(own, "firehose").start_delivery_stream_encryption(DeliveryStreamName="direct")
 
         def put(*ids: int) -> None:
             for order in ids:
@@ -569,155 +751,5 @@ def test_no_change_is_lost_when_the_joints_die_or_the_local_aws_is_stopped():
         local.start()
         put(*range(250, 300))
         wait_for(lambda: delivered() == set(range(300)))
-
-
-# -- names in S3 -----------------------------------------------------------------------------------------------------
-
-def test_without_a_prefix_objects_go_by_the_hour_and_errors_beside_them(line):
-    delivery = line().deliver(transform=True)
-    delivery.put("good", "ProcessingFailed")
-    found = wait_for(lambda: len(all_ := delivery.objects()) >= 2 and all_)
-    name = rf"{delivery.name}-1-\d{{4}}(-\d\d){{5}}-[0-9a-f-]{{36}}"
-    good, = (key for key, body in found.items() if body == b"GOOD\n")
-    bad, = (key for key in found if key != good)
-    assert re.fullmatch(rf"\d{{4}}/\d\d/\d\d/\d\d/{name}", good)
-    assert re.fullmatch(rf"processing-failed/\d{{4}}/\d\d/\d\d/\d\d/{name}", bad)
-
-
-def test_gzip_and_a_file_extension_of_one_s_own(line):
-    delivery = line().deliver(CompressionFormat="GZIP", **PLACES)
-    delivery.put("small")
-    key, body = wait_for(lambda: delivery.objects("data/")).popitem()
-    assert key.endswith(".gz") and gzip.decompress(body) == b"small"
-    delivery.firehose.update_destination(
-        DeliveryStreamName=delivery.name, CurrentDeliveryStreamVersionId="1", DestinationId="destinationId-000000000001",
-        ExtendedS3DestinationUpdate={"FileExtension": ".json.gz"})
-    delivery.put("again")
-    wait_for(lambda: any(key.endswith(".json.gz") for key in delivery.objects("data/")))
-
-
-def test_zip_holds_one_file(line):
-    delivery = line().deliver(direct=True, CompressionFormat="ZIP", **PLACES)
-    delivery.put_directly("small")
-    key, body = wait_for(lambda: delivery.objects("data/")).popitem()
-    archive = zipfile.ZipFile(io.BytesIO(body))
-    assert key.endswith(".zip") and [archive.read(name) for name in archive.namelist()] == [b"small"]
-
-
-def test_a_delimiter_is_appended_to_each_record_also_after_the_function(line):
-    delivery = line()
-    processors = [{"Type": "AppendDelimiterToRecord", "Parameters": [{"ParameterName": "Delimiter", "ParameterValue": "\\n"}]},
-                  {"Type": "Lambda", "Parameters": [{"ParameterName": "LambdaArn", "ParameterValue": delivery.function_arn},
-                                                    {"ParameterName": "BufferIntervalInSeconds", "ParameterValue": "1"}]}]
-    delivery.deliver(direct=True, ProcessingConfiguration={"Enabled": True, "Processors": processors[:1]}, **PLACES)
-    delivery.put_directly("a", "b")
-    delivery.wait_text("a\nb\n")
-    delivery.update(ProcessingConfiguration={"Enabled": True, "Processors": processors})
-    delivery.put_directly("c")
-    wait_for(lambda: b"C\n\n" in b"".join(delivery.objects("data/").values()))
-
-
-MOMENT = datetime.datetime(2026, 9, 3, 4, 5, 6, tzinfo=datetime.UTC)
-
-
-@pytest.mark.parametrize("given, expected", [
-    (None, "2026/09/03/04/"), ("orders", "orders2026/09/03/04/"), ("orders/", "orders/2026/09/03/04/"),
-    ("orders/!{timestamp:'year='yyyy/'month='MM/'day='dd}/", "orders/year=2026/month=09/day=03/"),
-    ("a/dt=!{timestamp:yyyy-MM-dd}/hour=!{timestamp:HH}/", "a/dt=2026-09-03/hour=04/"),
-    ("!{timestamp:HH:mm:ss}", "04:05:06"), ("!{timestamp:'o''clock'}", "o'clock"),
-])
-def test_prefixes(given, expected):
-    assert prefix.data_prefix(given, MOMENT) == expected
-
-
-@pytest.mark.parametrize("given, errors, expected", [
-    (None, None, "processing-failed/2026/09/03/04/"), ("orders/", None, "orders/processing-failed/2026/09/03/04/"),
-    ("orders/", "errors", "errors"), ("o/", "e/!{firehose:error-output-type}/!{timestamp:yyyy}/", "e/processing-failed/2026/"),
-])
-def test_error_prefixes(given, errors, expected):
-    assert prefix.error_prefix(given, errors, "processing-failed", MOMENT) == expected
-
-
-def test_a_random_string_has_eleven_characters():
-    assert re.fullmatch(r"[A-Za-z0-9]{11}/", prefix.data_prefix("!{firehose:random-string}/", MOMENT))
-
-
-@pytest.mark.parametrize("given, errors, word", [
-    ("a/!{timestamp:yyyy}/", None, "ErrorOutputPrefix cannot be null"), ("a/!{timestamp:YYYY}/", "e", "YYYY"),
-    ("a/!{partitionKeyFromLambda:x}/", "e", "partitionKeyFromLambda"), ("a/!{timestamp:'yyyy}", "e", "quote"),
-    (None, "e/!{timestamp:yyyy}/", "must contain"), ("!{firehose:error-output-type}/", "e", "error-output-type"),
-    ("a/!{timestamp:yyyy", "e", "not closed"),
-])
-def test_wrong_and_unknown_expressions_are_refused(given, errors, word):
-    with pytest.raises(prefix.PrefixError, match=word):
-        prefix.check(given, errors)
-
-
-# -- the control plane -----------------------------------------------------------------------------------------------
-
-LAMBDA = "arn:aws:lambda:us-east-1:000000000000:function:f"
-
-
-@pytest.mark.parametrize("settings, word", [
-    ({"request": {"DeliveryStreamType": "DirectPut"}}, "KinesisStreamSourceConfiguration is not allowed"),
-    ({"request": {"DeliveryStreamType": "MSKAsSource"}}, "MSKAsSource"),
-    ({"direct": True, "request": {"DeliveryStreamEncryptionConfigurationInput": {"KeyType": "AWS_OWNED_CMK"}}},
-     "DeliveryStreamEncryptionConfigurationInput"),
-    ({"CompressionFormat": "Snappy"}, "Snappy"),
-    ({"S3BackupMode": "Enabled"}, "S3BackupConfiguration"),
-    ({"S3BackupConfiguration": {"RoleARN": "arn:aws:iam::000000000000:role/r", "BucketARN": "arn:aws:s3:::b",
-                                "CompressionFormat": "Snappy"}}, "Snappy"),
-    ({"DynamicPartitioningConfiguration": {"Enabled": True}}, "DynamicPartitioningConfiguration"),
-    ({"DataFormatConversionConfiguration": {"Enabled": True}}, "DataFormatConversionConfiguration"),
-    ({"CloudWatchLoggingOptions": {"Enabled": True}}, "CloudWatchLoggingOptions"),
-    ({"CustomTimeZone": "Europe/Berlin"}, "CustomTimeZone"),
-    ({"BufferingHints": {"SizeInMBs": 5}}, "both"),
-    ({"EncryptionConfiguration": {"KMSEncryptionConfig": {"AWSKMSKeyARN": "arn:aws:kms:us-east-1:000000000000:key/k"}}}, "KMS"),
-    ({"Prefix": "a/!{timestamp:yyyy}/"}, "ErrorOutputPrefix"),
-    ({"ProcessingConfiguration": {"Enabled": True, "Processors": [{"Type": "RecordDeAggregation"}]}}, "RecordDeAggregation"),
-    ({"ProcessingConfiguration": {"Enabled": True, "Processors": [{"Type": "Lambda"}]}}, "LambdaArn"),
-    ({"transform": {"LambdaArn": LAMBDA, "BufferSizeInMBs": "4"}}, "BufferSizeInMBs"),
-    ({"transform": {"LambdaArn": LAMBDA, "SubRecordType": "JSON"}}, "SubRecordType"),
-])
-def test_what_is_wrong_or_not_supported_is_refused_by_name(aws, work_role, settings, word):
-    line = Line.__new__(Line)
-    line.firehose, line.role_arn, line.name, line.function_arn = client(aws, "firehose"), work_role, "firehose-refused", LAMBDA
-    line.source = "arn:aws:kinesis:us-east-1:000000000000:stream/s"
-    with pytest.raises(ClientError, match=word) as refusal:
-        line.create(**settings)
-    assert refusal.value.response["Error"]["Code"] == "InvalidArgumentException"
-
-
-def test_encryption_of_a_delivery_stream_is_refused_by_name(aws):
-    with pytest.raises(ClientError, match="does not support firehose:StartDeliveryStreamEncryption"):
-        client(aws, "firehose").start_delivery_stream_encryption(DeliveryStreamName="any")
-
-
-def test_delivery_streams_are_listed_tagged_and_described(line):
-    delivery = line().deliver(request={"Tags": [{"Key": "project", "Value": "orders"}]})
-    description = delivery.describe()
-    source = description["Source"]["KinesisStreamSourceDescription"]
-    assert source["KinesisStreamARN"] == delivery.source and source["RoleARN"] == delivery.role_arn
-    assert description["Destinations"][0]["ExtendedS3DestinationDescription"]["CompressionFormat"] == "UNCOMPRESSED"
-    firehose, name = delivery.firehose, delivery.name
-    firehose.tag_delivery_stream(DeliveryStreamName=name, Tags=[{"Key": "chapter", "Value": "5"}])
-    firehose.untag_delivery_stream(DeliveryStreamName=name, TagKeys=["project"])
-    assert firehose.list_tags_for_delivery_stream(DeliveryStreamName=name)["Tags"] == [{"Key": "chapter", "Value": "5"}]
-    assert name in firehose.list_delivery_streams(Limit=100)["DeliveryStreamNames"]
-    with pytest.raises(firehose.exceptions.ResourceInUseException):
-        delivery.create()
-    with pytest.raises(firehose.exceptions.InvalidArgumentException, match="not permitted on KinesisStreamAsSource"):
-        firehose.put_record(DeliveryStreamName=name, Record={"Data": b"x"})
-    firehose.delete_delivery_stream(DeliveryStreamName=name)
-    wait_for(lambda: name not in firehose.list_delivery_streams(Limit=100)["DeliveryStreamNames"])
-    with pytest.raises(firehose.exceptions.ResourceNotFoundException):
-        delivery.describe()
-
-
-# -- pure parts ------------------------------------------------------------------------------------------------------
-
-@pytest.mark.parametrize("payload", [b"null", b"", b"[]", b'{"records": "all"}', b'{"records": [1, {"recordId": 5}]}'])
-def test_an_unusable_answer_returns_no_id(payload):
-    record = Source("shard", "1", "key", 0, "eA==")
-    delivered, failed = outcomes([record], payload)
-    assert delivered == [] and [(r, f.code) for r, f in failed] == [(record, "Lambda.MissingRecordId")]
+        assert client(own, "firehose").describe_delivery_stream(DeliveryStreamName="direct")[
+            "DeliveryStreamDescription"]["DeliveryStreamEncryptionConfiguration"]["Status"] == "ENABLED"

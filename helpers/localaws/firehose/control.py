@@ -4,21 +4,19 @@ import time
 
 from ..polling import HOP_ERRORS, halt_all, in_background, sentence
 from ..service import AwsError, Caller, Context, Service
-from . import prefix
+from .checks import checked_destination, checked_encryption, checked_stream, invalid, refuse
 from .direct import Log
-from .worker import EXTENSIONS, Delivery, backup_checkpoint
+from .worker import Delivery, backup_checkpoint
 
-_HINTS = {"SizeInMBs": 5, "IntervalInSeconds": 300}  # [C, AWS_FACTS.md part 4]
-_PROCESSOR_DEFAULTS = {"NumberOfRetries": "3", "BufferSizeInMBs": "1", "BufferIntervalInSeconds": "60"}  # [C]
-_PROCESSOR_RANGES = {"NumberOfRetries": (0, 300), "BufferSizeInMBs": (0.2, 3), "BufferIntervalInSeconds": (0, 900)}
 _PUT_BYTES = 4 * 1024 * 1024  # of a PutRecordBatch, before base64 [C]; records of more than 1000 KiB the API model refuses
 _DESTINATION_ID = "destinationId-000000000001"
 
 
 class Firehose(Service):
-    """Delivery streams from a Kinesis stream, or DirectPut, to S3 (ExtendedS3DestinationConfiguration); all else is refused by name.
+    """Delivery streams from a Kinesis stream, or DirectPut, to S3; all else is refused by name.
 
-    No throughput quota is applied, so no record of a PutRecordBatch fails alone: FailedPutCount is 0.
+    No throughput quota is applied, so no record of a PutRecordBatch fails alone: FailedPutCount is 0. Encryption with AWS's own
+    key is said to be on or off and shows nowhere else, on AWS as here; what is kept until it is delivered is kept as it is.
     """
 
     name = "firehose"
@@ -49,7 +47,10 @@ class Firehose(Service):
 
     def create_delivery_stream(self, caller: Caller, params: dict) -> dict:
         name = params["DeliveryStreamName"]
-        source, destination = _checked_stream(params)
+        source, destination = checked_stream(params)
+        encryption = checked_encryption(params.get("DeliveryStreamEncryptionConfigurationInput"))
+        if source and encryption:
+            raise invalid("DeliveryStreamEncryptionConfigurationInput is not allowed for DeliveryStreamType KinesisStreamAsSource.")
         roles = _roles(destination) | ({source["RoleARN"]} if source else set())
         arn, now = caller.arn("firehose", f"deliverystream/{name}"), time.time()
         if arn in self._streams:
@@ -63,7 +64,8 @@ class Firehose(Service):
                 self._checkpoints.pop(checkpoint, None)  # a namesake that was deleted while a call was under way may have left one
             self._streams[arn] = {
                 "Arn": arn, "Name": name, "Status": "CREATING", "VersionId": "1", "Created": now, "Updated": None, "Started": now,
-                "Source": source, "Destination": destination, "Trouble": None,
+                "Source": source, "DirectPut": params.get("DirectPutSourceConfiguration"), "Encryption": encryption,
+                "Destination": destination, "Trouble": None,
                 "Tags": {tag["Key"]: tag.get("Value", "") for tag in params.get("Tags", [])}}
         self._bring_up(arn)
         return {"DeliveryStreamARN": arn}
@@ -84,7 +86,9 @@ class Firehose(Service):
             description["Source"] = {"KinesisStreamSourceDescription": {
                 **stream["Source"], "DeliveryStartTimestamp": stream["Started"]}}
         else:
-            description["DeliveryStreamEncryptionConfiguration"] = {"Status": "DISABLED"}
+            description["DeliveryStreamEncryptionConfiguration"] = stream["Encryption"] or {"Status": "DISABLED"}
+            if stream["DirectPut"]:  # ThroughputHintInMBs, "for information purpose only" [C]
+                description["Source"] = {"DirectPutSourceDescription": stream["DirectPut"]}
         if stream["Updated"]:
             description["LastUpdateTimestamp"] = stream["Updated"]
         if stream["Trouble"]:
@@ -100,9 +104,12 @@ class Firehose(Service):
         return {"DeliveryStreamNames": names[:limit], "HasMoreDeliveryStreams": len(names) > limit}
 
     def delete_delivery_stream(self, caller: Caller, params: dict) -> dict:
+        """With what is not delivered yet [C]. AllowForceDelete is about grants of customers' keys, of which there are none."""
         with self._streams.lock:
             stream = self._stream(caller, params)
-            if stream["Status"] in ("CREATING", "DELETING"):
+            if stream["Status"] == "DELETING":  # which is no error [C]
+                return {}
+            if stream["Status"] == "CREATING":
                 raise AwsError("ResourceInUseException", f"Firehose {stream['Name']} is {stream['Status']}.")
             self._streams.update_item(stream["Arn"], Status="DELETING")
 
@@ -114,19 +121,24 @@ class Firehose(Service):
         return {}
 
     def update_destination(self, caller: Caller, params: dict) -> dict:
-        """Members that are given replace those there are. The worker starts anew, from what is delivered, with the new ones."""
+        """Members that are given replace those there are, each as a whole [C; that what is within them is not merged is unknown [U]].
+
+        The worker starts anew, from what is delivered, with the new ones: what is only buffered goes by them.
+        """
         stream = self._stream(caller, params)
-        for name in params.keys() - {"DeliveryStreamName", "CurrentDeliveryStreamVersionId", "DestinationId",
-                                     "ExtendedS3DestinationUpdate"}:
-            raise _unsupported(name)
+        updates = [params[name] for name in ("ExtendedS3DestinationUpdate", "S3DestinationUpdate") if name in params]
+        refuse(params.keys() - {"DeliveryStreamName", "CurrentDeliveryStreamVersionId", "DestinationId",
+                                "ExtendedS3DestinationUpdate", "S3DestinationUpdate"})
+        if len(updates) != 1:
+            raise invalid("Specify exactly one destination update: ExtendedS3DestinationUpdate or S3DestinationUpdate.")
         if params["DestinationId"] != _DESTINATION_ID:
-            raise _invalid(f"Destination Id {params['DestinationId']} not found")
-        update, current = dict(params.get("ExtendedS3DestinationUpdate", {})), stream["Destination"]
+            raise invalid(f"Destination Id {params['DestinationId']} not found")
+        update, current = dict(updates[0]), stream["Destination"]
         if "S3BackupUpdate" in update:
             update["S3BackupConfiguration"] = {**current.get("S3BackupDescription", {}), **update.pop("S3BackupUpdate")}
-        destination = _checked_destination({**current, **update})
+        destination = checked_destination({**current, **update})
         if current["S3BackupMode"] == "Enabled" != destination["S3BackupMode"]:
-            raise _invalid("S3BackupMode cannot be disabled once it is enabled.")
+            raise invalid("S3BackupMode cannot be disabled once it is enabled.")
         for role_arn in _roles(destination):
             self._must_be_assumable(role_arn, stream["Arn"])
         with self._streams.lock:
@@ -145,25 +157,43 @@ class Firehose(Service):
         self._launch(stream)
         return {}
 
+    def start_delivery_stream_encryption(self, caller: Caller, params: dict) -> dict:
+        return self._encrypt(caller, params, checked_encryption(params.get("DeliveryStreamEncryptionConfigurationInput", {})))
+
+    def stop_delivery_stream_encryption(self, caller: Caller, params: dict) -> dict:
+        return self._encrypt(caller, params, None)
+
+    def _encrypt(self, caller: Caller, params: dict, encryption: dict | None) -> dict:
+        """Only of DirectPut [C]. There is no key to be granted, so ENABLING and DISABLING are over at once."""
+        with self._streams.lock:
+            stream = self._stream(caller, params)
+            if stream["Source"]:
+                raise invalid("Encryption is not supported for delivery streams of type KinesisStreamAsSource.")
+            if stream["Status"] != "ACTIVE":
+                raise AwsError("ResourceInUseException", f"Firehose {stream['Name']} is {stream['Status']}.")
+            self._streams.update_item(stream["Arn"], Encryption=encryption)
+        return {}
+
     def put_record(self, caller: Caller, params: dict) -> dict:
-        number, = self._log_to_put_into(caller, params).append([params["Record"]["Data"]])
-        return {"RecordId": number, "Encrypted": False}
+        stream = self._stream_to_put_into(caller, params)
+        number, = self._log(stream).append([params["Record"]["Data"]])
+        return {"RecordId": number, "Encrypted": stream["Encryption"] is not None}
 
     def put_record_batch(self, caller: Caller, params: dict) -> dict:
-        log, records = self._log_to_put_into(caller, params), [record["Data"] for record in params["Records"]]
+        stream, records = self._stream_to_put_into(caller, params), [record["Data"] for record in params["Records"]]
         if sum(map(len, records)) > _PUT_BYTES:
-            raise _invalid("Records size exceeds 4 MB limit")  # captured [C, osquery issue 3568]
-        return {"FailedPutCount": 0, "Encrypted": False,
-                "RequestResponses": [{"RecordId": number} for number in log.append(records)]}
+            raise invalid("Records size exceeds 4 MB limit")  # captured [C, osquery issue 3568]
+        return {"FailedPutCount": 0, "Encrypted": stream["Encryption"] is not None,
+                "RequestResponses": [{"RecordId": number} for number in self._log(stream).append(records)]}
 
-    def _log_to_put_into(self, caller: Caller, params: dict) -> Log:
+    def _stream_to_put_into(self, caller: Caller, params: dict) -> dict:
         """InvalidArgumentException for a stream that reads Kinesis; which error one that is not ACTIVE gives is unknown [U]."""
         stream = self._stream(caller, params)
         if stream["Source"]:
-            raise _invalid("This operation is not permitted on KinesisStreamAsSource delivery stream type.")
+            raise invalid("This operation is not permitted on KinesisStreamAsSource delivery stream type.")
         if stream["Status"] != "ACTIVE":
             raise AwsError("ResourceNotFoundException", f"Firehose {stream['Name']} is {stream['Status']}, not ACTIVE.")
-        return self._log(stream)
+        return stream
 
     def tag_delivery_stream(self, caller: Caller, params: dict) -> dict:
         with self._streams.lock:
@@ -200,7 +230,7 @@ class Firehose(Service):
         try:
             self.context.role(role_arn, service="firehose.amazonaws.com", source_arn=arn).client("sts")
         except HOP_ERRORS as error:
-            raise _invalid(f"Firehose is unable to assume role {role_arn}. Please check the role provided. "
+            raise invalid(f"Firehose is unable to assume role {role_arn}. Please check the role provided. "
                            f"({sentence(error)})") from None
 
     # -- workers -----------------------------------------------------------------------------------------------------
@@ -266,107 +296,3 @@ def _roles(destination: dict) -> set[str]:
     backup = destination.get("S3BackupDescription", destination)
     return {destination["RoleARN"], backup["RoleARN"], *(parameter["ParameterValue"] for processor in processors
                                       for parameter in processor["Parameters"] if parameter["ParameterName"] == "RoleArn")}
-
-
-def _invalid(message: str) -> AwsError:
-    return AwsError("InvalidArgumentException", message)
-
-
-def _unsupported(name: str) -> AwsError:
-    return _invalid(f"{name} is not supported by the local AWS.")
-
-
-def _checked_stream(params: dict) -> tuple[dict | None, dict]:
-    """Source (None: DirectPut) and destination of a new stream, defaults filled in; InvalidArgumentException for what cannot be."""
-    kind = params.get("DeliveryStreamType", "DirectPut")
-    if kind not in ("DirectPut", "KinesisStreamAsSource"):
-        raise _unsupported(f"DeliveryStreamType {kind}")
-    for name in params.keys() - {"DeliveryStreamName", "DeliveryStreamType", "KinesisStreamSourceConfiguration",
-                                 "ExtendedS3DestinationConfiguration", "Tags"}:
-        raise _unsupported(name)
-    if "ExtendedS3DestinationConfiguration" not in params:
-        raise _invalid("ExtendedS3DestinationConfiguration is required.")
-    if ("KinesisStreamSourceConfiguration" in params) != (kind == "KinesisStreamAsSource"):
-        raise _invalid(f"KinesisStreamSourceConfiguration is {'not allowed' if kind == 'DirectPut' else 'required'} "
-                       f"for DeliveryStreamType {kind}.")
-    return params.get("KinesisStreamSourceConfiguration"), _checked_destination(params["ExtendedS3DestinationConfiguration"])
-
-
-def _checked_destination(given: dict) -> dict:
-    """The destination with defaults filled in, as DescribeDeliveryStream echoes it."""
-    destination = {"S3BackupMode": "Disabled", **_checked_s3(given)}
-    for name in ("DataFormatConversionConfiguration", "DynamicPartitioningConfiguration"):
-        if destination.get(name, {}).get("Enabled"):
-            raise _unsupported(f"{name}.Enabled")
-    if destination.get("CustomTimeZone") not in (None, "", "UTC"):
-        raise _unsupported(f"CustomTimeZone {destination['CustomTimeZone']}")
-    if "S3BackupConfiguration" in destination:
-        destination["S3BackupDescription"] = _checked_s3(destination.pop("S3BackupConfiguration"))
-    if destination["S3BackupMode"] == "Enabled" and not {"RoleARN", "BucketARN"} <= destination.get("S3BackupDescription", {}).keys():
-        raise _invalid("S3BackupMode Enabled requires S3BackupConfiguration with RoleARN and BucketARN.")
-    if "ProcessingConfiguration" in destination:
-        destination["ProcessingConfiguration"] = _checked_processing(destination["ProcessingConfiguration"], destination["RoleARN"])
-    return destination
-
-
-def _checked_s3(given: dict) -> dict:
-    """What a destination and a backup have in common."""
-    destination = {"CompressionFormat": "UNCOMPRESSED", "EncryptionConfiguration": {"NoEncryptionConfig": "NoEncryption"},
-                   "CloudWatchLoggingOptions": {"Enabled": False}, **given}
-    if destination["CompressionFormat"] not in EXTENSIONS:
-        raise _unsupported(f"CompressionFormat {destination['CompressionFormat']}")
-    if "KMSEncryptionConfig" in destination["EncryptionConfiguration"]:
-        raise _unsupported("EncryptionConfiguration.KMSEncryptionConfig")
-    if destination["CloudWatchLoggingOptions"].get("Enabled"):
-        raise _unsupported("CloudWatchLoggingOptions.Enabled")
-    hints = destination.get("BufferingHints") or _HINTS
-    if hints.keys() != _HINTS.keys():
-        raise _invalid("BufferingHints: give both SizeInMBs and IntervalInSeconds, or neither.")
-    destination["BufferingHints"] = hints
-    try:
-        prefix.check(destination.get("Prefix"), destination.get("ErrorOutputPrefix"))
-    except prefix.PrefixError as error:
-        raise _invalid(str(error)) from None
-    return destination
-
-
-def _checked_processing(given: dict, role_arn: str) -> dict:
-    """Enabled omitted means disabled [L]; the parameters of a Lambda processor come back filled in [L, AWS_FACTS.md part 4]."""
-    processors = [_checked_processor(processor, role_arn) for processor in given.get("Processors", [])]
-    for kind in {processor["Type"] for processor in processors}:
-        if sum(processor["Type"] == kind for processor in processors) > 1:
-            raise _invalid(f"Only one processor of type {kind} is allowed.")
-    enabled = given.get("Enabled", False)
-    if enabled and not processors:
-        raise _invalid("ProcessingConfiguration is enabled and has no processor.")
-    return {"Enabled": enabled, "Processors": processors}
-
-
-def _checked_processor(processor: dict, role_arn: str) -> dict:
-    if processor["Type"] == "Lambda":
-        return _checked_lambda(processor, role_arn)
-    if processor["Type"] != "AppendDelimiterToRecord":
-        raise _unsupported(f"Processor type {processor['Type']}")
-    parameters = {p["ParameterName"]: p["ParameterValue"] for p in processor.get("Parameters", [])}
-    for name in parameters.keys() - {"Delimiter"}:
-        raise _unsupported(f"Processor parameter {name}")
-    # The guide gives \n, a backslash and an n, for the newline [C]; that it is what a missing parameter means is likely [L].
-    return {"Type": processor["Type"], "Parameters": [
-        {"ParameterName": "Delimiter", "ParameterValue": parameters.get("Delimiter", "\\n")}]}
-
-
-def _checked_lambda(processor: dict, role_arn: str) -> dict:
-    parameters = {p["ParameterName"]: p["ParameterValue"] for p in processor.get("Parameters", [])}
-    for name in parameters.keys() - {"LambdaArn", "RoleArn", *_PROCESSOR_DEFAULTS}:
-        raise _unsupported(f"Processor parameter {name}")
-    if not parameters.get("LambdaArn", "").startswith("arn:aws:lambda:"):
-        raise _invalid("A processor of type Lambda requires the parameter LambdaArn, a function's ARN.")
-    parameters = {"LambdaArn": parameters["LambdaArn"], "RoleArn": role_arn, **_PROCESSOR_DEFAULTS, **parameters}
-    for name, (low, high) in _PROCESSOR_RANGES.items():
-        try:
-            number = float(parameters[name]) if name == "BufferSizeInMBs" else int(parameters[name])
-        except ValueError:
-            raise _invalid(f"{name} must be a number, not {parameters[name]!r}.") from None
-        if not low <= number <= high:
-            raise _invalid(f"{name} must be between {low} and {high}, not {number}.")
-    return {"Type": "Lambda", "Parameters": [{"ParameterName": n, "ParameterValue": v} for n, v in parameters.items()]}

@@ -10,23 +10,29 @@ import uuid
 from collections import Counter
 from dataclasses import dataclass
 
+from botocore.exceptions import ReadTimeoutError
+
 from ..polling import DENIED, HOP_ERRORS, error_code, sentence
 from ..roles import Role
 
 REQUEST_BYTES = 6 * 1024 * 1024  # a synchronous call's request, and its answer [C]
-RECORD_OVERHEAD = 480            # bytes of a record in the request beside its data: ids, times and key of the longest kind
+HEAD_BYTES = 2048                # of a request, beside its records
+INVOKE_SECONDS = 300             # AWS waits five minutes for a function, whatever its own timeout [C]
 
-# Texts of CloudWatch's table of Lambda errors in the Firehose guide; from memory [L], but for FunctionError, captured [C].
+# Captured [C]: FunctionError, FunctionTimedOut. Seen on AWS [L, FLP]: ProcessingFailedStatus, MissingRecordId, DuplicatedRecordId,
+# InvalidReturnFormat. The rest as in the guide's table for CloudWatch Logs [C], but for InternalServerError: what AWS says then is
+# unknown [U].
 _MESSAGES = {
     "Lambda.ProcessingFailedStatus": "ProcessingFailed status set for record",
-    "Lambda.MissingRecordId": "One or more record IDs were not returned. Ensure that the Lambda function returns all "
-                              "received record IDs.",
-    "Lambda.DuplicatedRecordId": "Multiple records were returned with the same record ID. Ensure that the Lambda function "
-                                 "returns unique record IDs for each record.",
+    "Lambda.MissingRecordId": "One or more record Ids were not returned. Ensure that the Lambda function returns all "
+                              "received record Ids.",
+    "Lambda.DuplicatedRecordId": "Multiple records were returned with the same record Id. Ensure that the Lambda function "
+                                 "returns a unique record Id for each record.",
     "Lambda.InvalidReturnFormat": "The data field cannot be null when the SourceType is DirectPut or KinesisStreamAsSource "
-                                  "and processing result is Ok.",
+                                  "and processing result is Ok. The value field cannot be null when the SourceType is "
+                                  "MSKAsSource and processing result is Ok.",
     "Lambda.FunctionError": "The Lambda function was successfully invoked but it returned an error result.",
-    "Lambda.FunctionTimedOut": "The Lambda function timed out. Increase the Timeout setting in the Lambda function.",
+    "Lambda.FunctionTimedOut": "The Lambda function invocation timed out. Increase the Timeout setting in the Lambda function.",
     "Lambda.InvokeAccessDenied": "Access was denied. Ensure that the access policy allows access to the Lambda function.",
     "Lambda.AssumeRoleAccessDenied": "Access was denied. Ensure that the trust policy for the provided IAM role allows "
                                      "Firehose to assume the role.",
@@ -38,13 +44,18 @@ _MESSAGES = {
 
 @dataclass(slots=True)
 class Source:
-    """A record as GetRecords of Kinesis has it on the wire, or as it was put: `data` is base64, `arrival` milliseconds."""
+    """A record as GetRecords of Kinesis has it on the wire, or as it was put: `data` is base64, `arrival` milliseconds.
+
+    Records that were packed into one share its `sequence`; `sub` counts them, and what comes behind the `last` is not read yet.
+    """
 
     shard: str
     sequence: str
     key: str
     arrival: int
     data: str
+    sub: int = 0
+    last: bool = True
 
     @property
     def size(self) -> int:
@@ -59,14 +70,21 @@ class Failure:
     attempts: int
     message: str = ""
 
+    @property
+    def text(self) -> str:
+        return self.message or _MESSAGES[self.code]
+
     def line(self, record: Source, lambda_arn: str) -> bytes:
-        """The error object of `record`, in the order and with the `lambdaARN` of the captures of 2025-26 [C]."""
-        return json.dumps({
-            "rawData": record.data, "errorCode": self.code, "errorMessage": self.message or _MESSAGES[self.code],
+        """The error object of `record`, in the order and with the `lambdaARN` of the captures of 2025-26 [C].
+
+        The ARN is the processor's as it was given: with :$LATEST where that was (the console adds it), and without [C, FLP].
+        """
+        return _json({
+            "rawData": record.data, "errorCode": self.code, "errorMessage": self.text,
             "attemptsMade": self.attempts, "arrivalTimestamp": record.arrival,
             "attemptEndingTimestamp": int(time.time() * 1000),
-            "lambdaARN": lambda_arn if lambda_arn.count(":") > 6 else f"{lambda_arn}:$LATEST",
-        }, separators=(",", ":")).encode() + b"\n"
+            "lambdaARN": lambda_arn,
+        }) + b"\n"
 
 
 class InvocationFailed(Exception):
@@ -77,33 +95,43 @@ class InvocationFailed(Exception):
         self.code, self.reason = code, reason
 
 
-def request_of(records: list[Source], *, stream_arn: str | None, delivery_stream_arn: str) -> bytes:
-    """The event the function gets, as captured [C]; `recordId` is to be taken as opaque.
+def entry_of(record: Source, *, of_kinesis: bool) -> bytes:
+    """What the event says of `record`, as captured [C]; `recordId` is to be taken as opaque.
 
-    Of records that were put directly (`stream_arn` None) it says nothing of Kinesis [C, AWS's sample events of Lambda].
+    Of records that were put directly it says nothing of Kinesis [C, AWS's sample events of Lambda].
     """
-    return json.dumps({
+    return _json({
+        "recordId": _record_id(record), "approximateArrivalTimestamp": record.arrival, "data": record.data,
+        **({"kinesisRecordMetadata": {
+            "sequenceNumber": record.sequence, "subsequenceNumber": record.sub, "partitionKey": record.key,
+            "shardId": record.shard, "approximateArrivalTimestamp": record.arrival}} if of_kinesis else {})})
+
+
+def request_of(entries: list[bytes], *, stream_arn: str | None, delivery_stream_arn: str) -> bytes:
+    """The event the function gets, as captured [C]: some hundred bytes about the stream, and the `entries`."""
+    head = _json({
         "invocationId": str(uuid.uuid4()), **({"sourceKinesisStreamArn": stream_arn} if stream_arn else {}),
-        "deliveryStreamArn": delivery_stream_arn, "region": delivery_stream_arn.split(":")[3],
-        "records": [{
-            "recordId": _record_id(record), "approximateArrivalTimestamp": record.arrival, "data": record.data,
-            **({"kinesisRecordMetadata": {
-                "sequenceNumber": record.sequence, "subsequenceNumber": 0, "partitionKey": record.key,
-                "shardId": record.shard, "approximateArrivalTimestamp": record.arrival}} if stream_arn else {}),
-        } for record in records],
-    }, separators=(",", ":")).encode()
+        "deliveryStreamArn": delivery_stream_arn, "region": delivery_stream_arn.split(":")[3]})
+    return head[:-1] + b',"records":[' + b",".join(entries) + b"]}"
+
+
+def _json(document: dict) -> bytes:
+    return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def _record_id(record: Source) -> str:
-    return f"{record.sequence}000000"
+    return f"{record.sequence}{record.sub:06d}"
 
 
 def invoke(role: Role, lambda_arn: str, request: bytes) -> bytes:
     """One synchronous call; the function's answer, or InvocationFailed."""
     try:
         # A call is never repeated below the count of attempts: a slow function must not be started twice.
-        answer = role.client("lambda", retries={"total_max_attempts": 1}).invoke(FunctionName=lambda_arn, InvocationType="RequestResponse", Payload=request)
+        functions = role.client("lambda", retries={"total_max_attempts": 1}, read_timeout=INVOKE_SECONDS)
+        answer = functions.invoke(FunctionName=lambda_arn, InvocationType="RequestResponse", Payload=request)
         payload = answer["Payload"].read()
+    except ReadTimeoutError:
+        raise InvocationFailed("Lambda.FunctionTimedOut") from None
     except HOP_ERRORS as error:
         code = error_code(error)
         if code in DENIED:

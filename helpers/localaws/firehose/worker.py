@@ -6,21 +6,22 @@ With S3BackupMode Enabled there are two more, which deliver what was read, as it
 
 import base64
 import datetime
-import gzip
-import io
 import queue
 import uuid
-import zipfile
 from collections import deque
 from dataclasses import dataclass, field, replace
+from zoneinfo import ZoneInfo
 
 from botocore.exceptions import ClientError
 
 from ..polling import DENIED, HOP_ERRORS, Worker, backoff, error_code, halt_all, now, sentence, wire_records
-from ..service import Context
+from ..service import Caller, Context
+from . import logs
+from .aggregation import unpacked
+from .compression import FORMATS
 from .direct import SHARD, Log
 from .prefix import data_prefix, error_prefix
-from .transform import RECORD_OVERHEAD, REQUEST_BYTES, Failure, InvocationFailed, Source, invoke, outcomes, request_of
+from .transform import HEAD_BYTES, REQUEST_BYTES, Failure, InvocationFailed, Source, entry_of, invoke, outcomes, request_of
 
 POLL_SECONDS = 1.0        # AWS reads a shard once a second [C, AWS_FACTS.md part 4]: scaled, but no more often than
 SHORTEST_POLL = 0.5       # this, in real seconds
@@ -31,7 +32,6 @@ SHARDS_SECONDS = 5.0      # real seconds between two looks for new shards
 QUEUED_PAGES = 4          # pages read ahead of the delivery
 MEBIBYTE = 1024 * 1024
 PROCESSING_FAILED = "processing-failed"
-EXTENSIONS = {"UNCOMPRESSED": "", "GZIP": ".gz", "ZIP": ".zip"}
 
 
 @dataclass
@@ -177,7 +177,7 @@ class Reader(PageWorker):
         self._read: dict[str, str] = dict(checkpoint)    # sequence number of the last record read, per shard
         self._iterators: dict[str, str | None] = {}      # None: to be taken anew
         self._finished: set[str] = set()                 # shards that were closed and are read
-        self._parents: dict[str, str | None] = {}
+        self._parents: dict[str, set[str]] = {}          # of every shard there is, those it was split or merged from
         self._shards_seen_at = float("-inf")
 
     def step(self) -> float:
@@ -185,8 +185,7 @@ class Reader(PageWorker):
             self.look_for_shards()
         many = False
         for shard in [s for s in self._parents if s not in self._finished]:
-            parent = self._parents[shard]
-            if parent not in self._parents or parent in self._finished:
+            if self._parents[shard] & self._parents.keys() <= self._finished:  # those that are gone have no records any more
                 many |= self._read_page(shard) >= FULL_PAGE
         self.say(None)
         return 0.0 if many else self._poll
@@ -204,11 +203,11 @@ class Reader(PageWorker):
 
     def look_for_shards(self) -> None:
         kinesis, request = self._kinesis(), {"StreamARN": self._settings.source_arn}
-        shards: dict[str, str | None] = {}
+        shards: dict[str, set[str]] = {}
         while True:
             description = kinesis.describe_stream(**request)["StreamDescription"]
             for shard in description["Shards"]:
-                shards[shard["ShardId"]] = shard.get("ParentShardId")
+                shards[shard["ShardId"]] = {shard[name] for name in ("ParentShardId", "AdjacentParentShardId") if name in shard}
             if not description["HasMoreShards"]:
                 break
             request["ExclusiveStartShardId"] = description["Shards"][-1]["ShardId"]
@@ -236,14 +235,15 @@ class Reader(PageWorker):
                 self._shards_seen_at = float("-inf")  # merged or split away: the next round looks, and says if all is gone
             raise
         if page["Records"]:
-            records = [Source(shard, r["SequenceNumber"], r["PartitionKey"], round(r["ApproximateArrivalTimestamp"] * 1000),
-                              r["Data"]) for r in page["Records"]]
+            records = [record for r in page["Records"] for record in unpacked(Source(
+                shard, r["SequenceNumber"], r["PartitionKey"], round(r["ApproximateArrivalTimestamp"] * 1000), r["Data"]))]
             if not self.hand_on(records):
                 return 0
             self._read[shard] = records[-1].sequence
         self._iterators[shard] = page.get("NextShardIterator")
         if self._iterators[shard] is None:
             self._finished.add(shard)
+            self._shards_seen_at = float("-inf")  # what it was split or merged into is there
         return len(page["Records"])
 
 
@@ -260,9 +260,8 @@ class Output:
         if self.oldest is None or record.arrival < self.oldest:
             self.oldest = record.arrival
 
-    @property
-    def arrival(self) -> datetime.datetime:
-        return datetime.datetime.fromtimestamp(self.oldest / 1000, datetime.UTC)
+    def arrival(self, zone: datetime.tzinfo) -> datetime.datetime:
+        return datetime.datetime.fromtimestamp(self.oldest / 1000, zone)
 
 
 class Deliverer(Worker):
@@ -278,6 +277,10 @@ class Deliverer(Worker):
         destination, real = settings.destination, context.clock.real
         self._role = context.role(destination["RoleARN"], service="firehose.amazonaws.com", source_arn=settings.arn)
         self._bucket = destination["BucketARN"].removeprefix("arn:aws:s3:::")
+        self._kms_key = destination["EncryptionConfiguration"].get("KMSEncryptionConfig", {}).get("AWSKMSKeyARN")
+        if self._kms_key:  # S3 asks KMS for a data key. MiniStack's does not, so this does, with the account's rights, not the role's
+            self._kms = context.client("kms", Caller(*reversed(settings.arn.split(":")[3:5])))
+        self._zone = ZoneInfo(destination.get("CustomTimeZone") or "UTC")
         hints = destination["BufferingHints"]
         self._s3_bytes, self._s3_seconds = hints["SizeInMBs"] * MEBIBYTE, real(hints["IntervalInSeconds"])
         if processor := settings.processor:
@@ -285,8 +288,9 @@ class Deliverer(Worker):
             self._lambda_seconds = real(float(processor["BufferIntervalInSeconds"]))
             self._lambda_role = context.role(processor["RoleArn"], service="firehose.amazonaws.com", source_arn=settings.arn)
         self._incoming: deque[Source] = deque()
-        self._batch: list[Source] = []  # the function's buffer
-        self._batch_bytes = self._request_bytes = 0
+        self._batch: list[Source] = []   # the function's buffer
+        self._entries: list[bytes] = []  # and what the request will say of each
+        self._batch_bytes, self._request_bytes = 0, HEAD_BYTES
         self._batch_opened = 0.0
         self._data, self._errors = Output(), Output()  # S3's buffer
         self._output_bytes = 0
@@ -305,16 +309,17 @@ class Deliverer(Worker):
                 pass
         if self._settings.processor:
             self._fill_batch()
-        elif self._incoming:
-            records = list(self._incoming)
-            self._take(records, [(record, base64.b64decode(record.data)) for record in records], [])
-            self._incoming.clear()
+        else:
+            while self._incoming and not self._output_due():
+                record = self._incoming.popleft()
+                self._take([record], [(record, base64.b64decode(record.data))], [])
         return 0.0
 
     def failed(self, error: Exception) -> None:
         if error_code(error) in DENIED:
             self._role.forget()
         self._say("delivering", sentence(error, "s3:PutObject" if isinstance(error, HOP_ERRORS) else ""))
+        self._log_failure(*logs.s3_failure(error))
 
     def checkpoint(self) -> dict[str, str]:
         """The sequence number, per shard, up to which all is delivered."""
@@ -322,6 +327,18 @@ class Deliverer(Worker):
 
     def _say(self, part: str, trouble: str | None) -> None:
         self._delivery.say(self._settings.label + part, trouble and self._settings.label + trouble)
+
+    def _log_failure(self, code: str, message: str, processor: str | None = None) -> None:
+        """Tell CloudWatch Logs, if it is to be told. That it cannot be told holds up no delivery; it is shown as other troubles are."""
+        destination, settings = self._settings.destination, self._settings
+        if not destination["CloudWatchLoggingOptions"]["Enabled"]:
+            return
+        try:
+            logs.write(self._role, destination["CloudWatchLoggingOptions"], arn=settings.arn, version=settings.version,
+                       destination=destination["BucketARN"], code=code, message=message, processor=processor)
+            self._say("logging", None)
+        except HOP_ERRORS as error:
+            self._say("logging", sentence(error, "logs:PutLogEvents"))
 
     def _time_left(self) -> float:
         """Real seconds until a buffer closes by its interval; half a second at most, to notice a halt."""
@@ -337,17 +354,18 @@ class Deliverer(Worker):
     def _fill_batch(self) -> None:
         while self._incoming and not self.halted.is_set() and not self._output_due():
             record = self._incoming[0]
-            in_request = len(record.data) + RECORD_OVERHEAD
-            if self._batch and (self._batch_bytes >= self._lambda_bytes or self._request_bytes + in_request > REQUEST_BYTES):
+            entry = entry_of(record, of_kinesis=bool(self._settings.source_arn))
+            if self._batch and (self._batch_bytes >= self._lambda_bytes or self._request_bytes + len(entry) >= REQUEST_BYTES):
                 self._transform()
                 continue
             if not self._batch:
                 self._batch_opened = now()
             self._batch.append(self._incoming.popleft())
+            self._entries.append(entry)
             self._batch_bytes += record.size
-            self._request_bytes += in_request
+            self._request_bytes += len(entry) + 1
         full = self._batch_bytes >= self._lambda_bytes
-        if self._batch and (full or now() - self._batch_opened >= self._lambda_seconds):
+        if self._batch and not self.halted.is_set() and (full or now() - self._batch_opened >= self._lambda_seconds):
             self._transform()
 
     def _transform(self) -> None:
@@ -356,7 +374,7 @@ class Deliverer(Worker):
         AWS skips such a batch and goes on [C]; its records are in the error output, none is passed on untransformed.
         """
         processor, batch = self._settings.processor, self._batch
-        request = request_of(batch, stream_arn=self._settings.source_arn, delivery_stream_arn=self._settings.arn)
+        request = request_of(self._entries, stream_arn=self._settings.source_arn, delivery_stream_arn=self._settings.arn)
         attempts = 1 + int(processor["NumberOfRetries"])
         for attempt in range(1, attempts + 1):
             try:
@@ -369,8 +387,11 @@ class Deliverer(Worker):
                 delivered, failed = [], [(record, Failure(error.code, attempt)) for record in batch]
             if attempt < attempts and self.halted.wait(backoff(self.clock, attempt)):
                 return  # halted: the batch is read again by the next worker
+        for failure in dict.fromkeys(failure for _, failure in failed):
+            if failure.code != "Lambda.ProcessingFailedStatus":  # of that the function itself may write [C]
+                self._log_failure(failure.code, failure.text, processor["LambdaArn"])
         self._take(batch, delivered, failed)
-        self._batch, self._batch_bytes, self._request_bytes = [], 0, 0
+        self._batch, self._entries, self._batch_bytes, self._request_bytes = [], [], 0, HEAD_BYTES
 
     # -- S3's buffer -------------------------------------------------------------------------------------------------
 
@@ -384,7 +405,8 @@ class Deliverer(Worker):
         if self._output_opened is None:
             self._output_opened = now()
         for record in records:
-            self._positions[record.shard] = record.sequence
+            if record.last:
+                self._positions[record.shard] = record.sequence
 
     def _output_due(self) -> bool:
         return self._output_opened is not None and (
@@ -393,18 +415,18 @@ class Deliverer(Worker):
     def _flush(self) -> None:
         """Write the objects, then move the checkpoints. Whatever fails leaves the rest for the next attempt."""
         destination = self._settings.destination
-        prefix = destination.get("Prefix")
+        prefix, compression = destination.get("Prefix"), FORMATS[destination["CompressionFormat"]]
         if self._data.parts:
-            key = self._data.key = self._data.key or (
-                data_prefix(prefix, self._data.arrival) + self._object_name(self._data.arrival)
-                + (destination.get("FileExtension") or EXTENSIONS[destination["CompressionFormat"]]))
-            self._write(key, _compressed(destination["CompressionFormat"], key, b"".join(self._data.parts)))
+            arrival = self._data.arrival(self._zone)
+            self._data.key = self._data.key or (
+                data_prefix(prefix, arrival) + self._object_name(arrival) + (destination.get("FileExtension") or compression.extension))
+            self._write(self._data.key, compression.compress(b"".join(self._data.parts)), compression.encoding)
             self._data = Output()
-        if self._errors.parts:
-            key = self._errors.key = self._errors.key or (
-                error_prefix(prefix, destination.get("ErrorOutputPrefix"), PROCESSING_FAILED, self._errors.arrival)
-                + self._object_name(self._errors.arrival))
-            self._write(key, b"".join(self._errors.parts))
+        if self._errors.parts:  # whether AWS compresses these, or gives them an extension, is unknown [U]: here, it does not
+            arrival = self._errors.arrival(self._zone)
+            self._errors.key = self._errors.key or (
+                error_prefix(prefix, destination.get("ErrorOutputPrefix"), PROCESSING_FAILED, arrival) + self._object_name(arrival))
+            self._write(self._errors.key, b"".join(self._errors.parts))
             self._errors = Output()
         self._checkpoints[self._settings.checkpoint] = {**self.checkpoint(), **self._positions}
         self._output_bytes, self._output_opened, self._positions = 0, None, {}
@@ -414,17 +436,9 @@ class Deliverer(Worker):
     def _object_name(self, arrival: datetime.datetime) -> str:
         return f"{self._settings.name}-{self._settings.version}-{arrival:%Y-%m-%d-%H-%M-%S}-{uuid.uuid4()}"
 
-    def _write(self, key: str, body: bytes) -> None:
-        self._role.client("s3").put_object(Bucket=self._bucket, Key=key, Body=body)
-
-
-def _compressed(how: str, key: str, body: bytes) -> bytes:
-    """`body` as the object `key` holds it. What AWS names the one file in a ZIP archive is unknown [U]; here, as the object."""
-    if how == "GZIP":
-        return gzip.compress(body)
-    if how == "ZIP":
-        archive = io.BytesIO()
-        with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
-            file.writestr(key.rpartition("/")[2].removesuffix(".zip"), body)
-        return archive.getvalue()
-    return body
+    def _write(self, key: str, body: bytes, encoding: str | None = None) -> None:
+        headers = {"ContentEncoding": encoding} if encoding else {}
+        if self._kms_key:
+            self._kms.generate_data_key(KeyId=self._kms_key, KeySpec="AES_256")
+            headers |= {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": self._kms_key}
+        self._role.client("s3").put_object(Bucket=self._bucket, Key=key, Body=body, ContentType="application/octet-stream", **headers)
