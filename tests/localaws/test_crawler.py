@@ -143,7 +143,7 @@ PLAIN = {
     "own": ({"d=1/a": {"price": 499}, "d=2/a": {"price": 499.99}}, []),
     "exclude": ({"a.json": ORDER, "errors/x/b": {"other": 1}, "c.csv": {"d": 1}}, ["errors/**", "*.csv"]),
     "ignored": ({"a.json": ORDER, "_b.json": {"x": 1}, ".c": {"x": 1}, "d.json": b"", "folder/": b""}, []),
-    "unknown": ({"a.json": ORDER, "b.csv": b"id,price\n1,2\n"}, []),
+    "unknown": ({"a.json": ORDER, "b.txt": b"once upon a time\n"}, []),
     "file/a.json": ({"": ORDER}, []),
     "eu/data": ({"a": ORDER}, []),
     "us/data": ({"a": ORDER}, []),
@@ -273,10 +273,10 @@ def test_excluded_hidden_and_empty_objects_are_left_out(plain):
         assert (columns(plain[name]), plain[name]["Parameters"]["objectCount"]) == (ORDER_COLUMNS, "1")
 
 
-def test_file_that_is_no_json_makes_no_table_and_is_named(crawls, plain):
+def test_file_that_no_classifier_recognises_makes_no_table_and_is_named(crawls, plain):
     assert plain["unknown"]["Parameters"]["objectCount"] == "1"
     message = crawls["cr-plain"]["ErrorMessage"]
-    assert "UNKNOWN" in message and f"s3://{BUCKET}/plain/unknown/b.csv" in message
+    assert "UNKNOWN" in message and f"s3://{BUCKET}/plain/unknown/b.txt" in message
 
 
 def test_folder_file_and_clash_name_the_table(plain):
@@ -497,13 +497,6 @@ def test_classifier_is_created_shown_updated_and_deleted(lake):
     assert "cr6-json" in [c["JsonClassifier"]["Name"] for c in lake.glue.get_classifiers()["Classifiers"]]
     lake.glue.delete_classifier(Name="cr6-json")
     refused(lake.glue.get_classifier, "EntityNotFoundException", "cr6-json", Name="cr6-json")
-
-
-@pytest.mark.parametrize("kind", [
-    {"GrokClassifier": {"Name": "g", "Classification": "x", "GrokPattern": "x"}}, {"CsvClassifier": {"Name": "c"}},
-    {"XMLClassifier": {"Name": "x", "Classification": "x"}}])
-def test_classifier_that_is_not_json_is_refused_by_name(lake, kind):
-    refused(lake.glue.create_classifier, "InvalidInputException", *kind, **kind)
 
 
 def test_schedule_of_a_crawler_is_refused(lake):

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers.localaws.crawler.classify import Content, classify, parse_path, select
+from helpers.localaws.crawler.classify import classify, custom, parse_path, select
+from helpers.localaws.crawler.content import JSON_SERDE, Content, Format
 from helpers.localaws.crawler.group import File, find_tables
 from helpers.localaws.crawler.infer import columns, hive, infer, merge
 from helpers.localaws.crawler.options import configuration, crawler_settings, glob
@@ -71,10 +72,19 @@ def test_path_selects_rows(path, rows):
     assert list(select(parse_path(path), {"a": [{"b": 1}, {"b": 2}], "c d": {"x": 3}})) == rows
 
 
+JSON = Format("json", JSON_SERDE)
+
+
 def content(*values, paths=(), pack=bytes):
     data = "\n".join(map(json.dumps, values)).encode()
     data = gzip.compress(data) if pack is gzip else data
-    return classify(data, len(data), list(paths))
+    return look(data, paths=paths)
+
+
+def look(data, size=None, paths=()):
+    """What is found in a file that begins with `data` and has `size` bytes (none more)."""
+    return classify(lambda start, end: data[start:end], size or len(data),
+                    [custom({"JsonClassifier": {"JsonPath": path}}) for path in paths])
 
 
 def test_scalar_row_becomes_one_column_record_of_type_string():
@@ -86,7 +96,7 @@ def test_first_path_that_selects_something_wins():
 
 
 def test_top_level_array_is_one_column_array_unless_the_path_opens_it():
-    assert content([{"a": 1}]) == Content(columns={"array": [{"a": "int"}]}, paths=("array",), records=1)
+    assert content([{"a": 1}]) == Content(format=JSON, columns={"array": [{"a": "int"}]}, paths=("array",), records=1)
     assert content([{"a": 1}, {"a": 2}], paths=["$[*]"]).columns == {"a": "int"}
 
 
@@ -95,37 +105,38 @@ def test_paths_are_sorted_and_keep_their_case():
 
 
 def test_gzip_is_read_and_records_are_counted():
-    assert content({"a": 1}, {"a": 2}, pack=gzip) == Content("gzip", {"a": "int"}, ("a",), 2)
+    assert content({"a": 1}, {"a": 2}, pack=gzip) == Content("gzip", JSON, {"a": "int"}, ("a",), 2)
 
 
 def test_records_of_the_unread_rest_are_estimated_from_the_part_read():
     line = b'{"a": 1}\n'
-    assert classify(line * 100, len(line) * 1000, []).records == 1000
-    assert classify(line * 100 + b'{"a', len(line) * 1000, []).columns == {"a": "int"}
+    assert look(line * 100, len(line) * 1000).records == 1000
+    assert look(line * 100 + b'{"a', len(line) * 1000).columns == {"a": "int"}
 
 
 def test_values_need_no_newline_between_them():
-    assert classify(b'{"a": 1}{"a": 2.5}', 18, []) == Content(columns={"a": "double"}, paths=("a",), records=2)
+    assert look(b'{"a": 1}{"a": 2.5}') == Content(format=JSON, columns={"a": "double"}, paths=("a",), records=2)
 
 
 @pytest.mark.parametrize("data", [
-    b"orderid,price\n1,2.5\n", b"", b"12 monkeys", b"PAR1\x00\x15", b"\x1f\x8bbroken", b"[" * 100_000])
-def test_what_is_no_json_is_unknown(data):
-    assert classify(data, max(1, len(data)), []).columns is None
+    b"orderid,price\n", b"", b"12 monkeys", b"PAR1\x00\x15", b"\x1f\x8bbroken", b"[" * 100_000])
+def test_what_no_classifier_recognises_is_unknown_and_says_why(data):
+    found = look(data, max(1, len(data)))
+    assert found.format is None and found.reason
 
 
 def test_deep_nesting_is_cut_off_not_a_failure():
-    assert content({"a": json.loads("[" * 300 + "]" * 300)}).columns is not None
+    assert content({"a": json.loads("[" * 300 + "]" * 300)}).format == JSON
 
 
 @given(st.binary(max_size=200))
 def test_no_file_breaks_classification(data):
-    classify(data, max(1, len(data)), ["$.a[*]"])
+    look(data, max(1, len(data)), ["$.a[*]"])
 
 
 def files(schemas, compression="none"):
     """Files by key, each with the int columns named by its letters."""
-    return [File("lake", tuple(key.split("/")), 10, Content(compression, {c: "int" for c in names}, tuple(names), 1))
+    return [File("lake", tuple(key.split("/")), 10, Content(compression, JSON, {c: "int" for c in names}, tuple(names), 1))
             for key, names in schemas.items()]
 
 
@@ -197,12 +208,12 @@ BASE = {"Name": "c", "Role": "r", "DatabaseName": "d", "Targets": {"S3Targets": 
     ({"LineageConfiguration": {"CrawlerLineageSettings": "ENABLE"}}, "CrawlerLineageSettings"),
     ({"LakeFormationConfiguration": {"UseLakeFormationCredentials": True}}, "UseLakeFormationCredentials"),
     ({"RecrawlPolicy": {"RecrawlBehavior": "CRAWL_EVENT_MODE"}}, "CRAWL_EVENT_MODE"),
-    ({"Targets": {"S3Targets": [{"Path": "s3://lake/t", "SampleSize": 2}]}}, "SampleSize"),
+    ({"Targets": {"S3Targets": [{"Path": "s3://lake/t", "SampleSize": 250}]}}, "SampleSize"),
     ({"Targets": {"DynamoDBTargets": [{"Path": "orders"}]}}, "DynamoDBTargets"),
     ({"Targets": {"JdbcTargets": [{"Path": "orders"}]}}, "JdbcTargets"), ({"Targets": {}}, "S3Targets"),
     ({"Targets": {"S3Targets": [{"Path": "s3:///x"}]}}, "s3:///x"), ({"DatabaseName": ""}, "DatabaseName"),
     ({"Role": "arn:aws:iam::111111111111:role/r"}, "111111111111"), ({"CatalogId": "111111111111"}, "111111111111"),
-    ({"Configuration": '{"Version": 1.0, "Grouping": {"TableLevelConfiguration": 2}}'}, "TableLevelConfiguration"),
+    ({"Configuration": '{"Version": 1.0, "Grouping": {"TableLevelConfiguration": 0}}'}, "TableLevelConfiguration"),
     ({"Configuration": '{"Version": 1.0, "CreatePartitionIndex": true}'}, "CreatePartitionIndex"),
     ({"Configuration": "{}"}, "Version"), ({"Configuration": "[]"}, "JSON"), ({"Configuration": "{"}, "JSON"),
     ({"RecrawlPolicy": {"RecrawlBehavior": "CRAWL_NEW_FOLDERS_ONLY"},
@@ -230,4 +241,4 @@ def test_role_is_kept_by_path_and_name():
 
 def test_configuration_lists_what_is_switched_on():
     assert configuration('{"Version": 1.0, "Grouping": {"TableGroupingPolicy": "CombineCompatibleSchemas"}}') == {
-        "Grouping.TableGroupingPolicy"}
+        "Grouping.TableGroupingPolicy": "CombineCompatibleSchemas"}

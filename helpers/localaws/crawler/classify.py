@@ -1,34 +1,60 @@
-"""What a file holds: the rows a JSON classifier's path selects in it, or what the built-in JSON classifier finds.
+"""What a file holds: custom classifiers are asked first, in their order, then the built-in ones: Parquet, JSON, CSV.
 
-A path selects *rows*, not columns ([C] AWS_FACTS.md part 5). Supported are the documented operators ``$``, ``.name``,
-``['name']``, ``[n]``, ``[*]`` (array elements) and ``.*`` (an object's values). A path that cannot be read (a comma list of
-columns, for one) or selects nothing recognises nothing, so the next classifier is tried and at last the built-in one [L].
+A JSON classifier's path selects *rows*, not columns ([C] AWS_FACTS.md part 5). Supported are the documented operators ``$``,
+``.name``, ``['name']``, ``[n]``, ``[*]`` (array elements) and ``.*`` (an object's values). A path that cannot be read (a comma
+list of columns, for one) or selects nothing recognises nothing, so the next classifier is tried and at last the built-in one [L].
+Chosen ([U] on AWS): Parquet is recognised before custom classifiers, which here read text.
 """
 from __future__ import annotations
 
 import json
 import re
-import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
-from .infer import Columns, columns
+from . import compression, delimited, grok, parquet
+from .content import JSON_SERDE, Content, Format, Sample
+from .infer import columns
 
-SAMPLE_BYTES = 1 << 20  # only the first 1 MB of a file is read [C]
+SAMPLE_BYTES = 1 << 20  # the first 1 MB of a file is read, [C]
+MOST_BYTES = 10 << 20  # or of JSON whose first value is longer up to 10 MB [C] AWS KB glue-crawler-multiple-tables
 
+Classifier = Callable[[Sample], Content | None]
+
+_JSON = Format("json", JSON_SERDE)
 _STEP = re.compile(r"\.(?P<every>\*)|\.(?P<name>[^\s.,*\[\]'\"()?@$]+)|\['(?P<quoted>[^']+)'\]|\[(?P<number>\d+)\]|\[\*\]")
 _SPACE = re.compile(r"\s*")
+# What AWS has a built-in classifier or a decompressor for and this has not, and what AWS has not either, by its first bytes.
+_OTHERS = {b"Obj\x01": "is Avro, which is not supported by the local AWS", b"ORC": "is ORC, which is not supported by the local AWS",
+           b"\x04\x22\x4d\x18": "is LZ4, which is not supported by the local AWS",
+           b"\x28\xb5\x2f\xfd": "is Zstandard, which crawlers do not read",
+           b"<?xml": "is XML, which is not supported by the local AWS"}
 
 
-@dataclass(frozen=True)
-class Content:
-    """What was learnt of one file. ``columns`` is None where no classifier recognised it (classification UNKNOWN)."""
+def custom(definition: dict[str, dict[str, Any]]) -> Classifier:
+    """A classifier by its definition: one member, named by its kind. ValueError says what in it cannot be done."""
+    (kind, settings), = definition.items()
+    if kind == "JsonClassifier":
+        return lambda sample: _json(sample, parse_path(settings["JsonPath"]))
+    return {"GrokClassifier": grok.custom, "CsvClassifier": delimited.custom}[kind](settings)
 
-    compression: str = "none"  # or "gzip"
-    columns: Columns | None = None
-    paths: tuple[str, ...] = ()  # top-level names in their original case
-    records: int = 0  # estimated for the whole file
+
+def classify(read: Callable[[int, int], bytes], size: int, classifiers: list[Classifier]) -> Content:
+    """Recognise a file. read: its bytes from a position up to another; size: bytes; classifiers: the crawler's own, in order."""
+    for most in (SAMPLE_BYTES, MOST_BYTES):
+        data = read(0, min(most, size))
+        if data.startswith(parquet.MAGIC):
+            return parquet.content(read, size)
+        kind, plain, used = compression.plain(data, most)
+        sample = Sample(plain.decode("utf-8-sig", "replace"), whole=used >= size)
+        for classifier in (*classifiers, _built_in_json, delimited.built_in):
+            if found := classifier(sample):
+                return replace(found, compression=kind, records=max(1, round(found.records * size / used)))
+        if sample.whole or not sample.text.lstrip().startswith(("{", "[")):
+            break
+    others = (reason for magic, reason in _OTHERS.items() if data.startswith(magic))
+    return Content(kind, reason=next(others, "is nothing that a classifier recognises"))
 
 
 def parse_path(path: str) -> list[tuple[str, Any]] | None:
@@ -67,26 +93,18 @@ def select(steps: list[tuple[str, Any]], value: Any) -> Iterator[Any]:
         yield from select(rest, child)
 
 
-def classify(data: bytes, size: int, json_paths: list[str]) -> Content:
-    """Recognise a file by its first bytes.
-
-    data: the first `SAMPLE_BYTES` of the file as stored; size: of the whole file, bytes; json_paths: of the crawler's
-    custom classifiers, in order. A first value that does not end within the sample is not recognised ([U] on AWS).
-    """
-    compression, text, used = _text(data)
-    values = list(_json_values(text))
+def _json(sample: Sample, steps: list[tuple[str, Any]] | None) -> Content | None:
+    """Rows that a path selects in JSON values. steps: None where the path cannot be read."""
+    values = list(_json_values(sample.text)) if steps is not None else []
     if not values or not isinstance(values[0], (dict, list)):
-        return Content(compression)
-    for path in json_paths:
-        steps = parse_path(path)
-        rows = [row for value in values for row in select(steps, value)] if steps is not None else []
-        if rows:
-            break
-    else:
-        rows = values
-    objects = [_as_object(row) for row in rows]
-    names = tuple(sorted({name for row in objects for name in row}))
-    return Content(compression, columns(objects), names, max(1, round(len(rows) * size / used)))
+        return None
+    rows = [_as_object(row) for value in values for row in select(steps, value)]
+    names = tuple(sorted({name for row in rows for name in row}))
+    return Content(format=_JSON, columns=columns(rows), paths=names, records=len(rows)) if rows else None
+
+
+def _built_in_json(sample: Sample) -> Content | None:
+    return _json(sample, [])
 
 
 def _as_object(row: Any) -> dict[str, Any]:
@@ -94,21 +112,6 @@ def _as_object(row: Any) -> dict[str, Any]:
     if isinstance(row, dict):
         return row
     return {"array": row} if isinstance(row, list) else {"record": str(row)}
-
-
-def _text(data: bytes) -> tuple[str, str, int]:
-    """Compression, text of the sample, and how many stored bytes that text stands for."""
-    if not data.startswith(b"\x1f\x8b"):
-        return "none", data.decode("utf-8-sig", "replace"), len(data)
-    plain, rest = b"", data
-    try:
-        while rest.startswith(b"\x1f\x8b") and len(plain) < SAMPLE_BYTES:  # gzip files may hold several members
-            member = zlib.decompressobj(31)
-            plain += member.decompress(rest, SAMPLE_BYTES - len(plain))
-            rest = member.unconsumed_tail or member.unused_data
-    except zlib.error:
-        pass  # a broken end: what came before it still says what the file is
-    return "gzip", plain.decode("utf-8-sig", "replace"), max(1, len(data) - len(rest))
 
 
 def _json_values(text: str) -> Iterator[Any]:
