@@ -29,7 +29,7 @@ def plain(data: bytes, most: int) -> tuple[str, bytes, int]:
         start = 30 + int.from_bytes(data[26:28], "little") + int.from_bytes(data[28:30], "little")
         content, used = _inflate(lambda: zlib.decompressobj(-15), data[start:], most, members=1)
         several = b"PK\x03\x04" in data[start + used:start + used + 24]
-        return "zip", b"" if several else content, start + used
+        return "zip", b"" if several else content, start + used if len(content) >= most else len(data)
     for begins, blocks in ((_FRAMING, _framing), (_SNAPPY_JAVA, _snappy_java), (b"\x00", _hadoop)):
         if data.startswith(begins) and (found := _joined(blocks(data), most)):
             return "snappy", *found

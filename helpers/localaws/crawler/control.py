@@ -30,7 +30,8 @@ class Crawlers(Service):
     """Crawlers and classifiers.
 
     The store "crawlers" holds, by ARN: Crawler (as GetCrawler shows it, but for CrawlElapsedTime), Crawls (as ListCrawls
-    shows them, oldest first) and Changes (tables created, updated, deleted in all). "classifiers" holds classifiers by ARN, as GetClassifier shows them: {kind: members}.
+    shows them, oldest first) and Changes (tables created, updated, deleted in all). "classifiers" holds classifiers by ARN, as
+    GetClassifier shows them: {kind: members}.
     """
 
     name = "glue"

@@ -4,9 +4,9 @@ A type is plain JSON, so that what was learnt of a file can be kept between craw
 ``None`` nothing known yet (only nulls seen), ``"int"`` … ``"string"`` a scalar (of Parquet a map too), ``[type]`` an array,
 ``{name: type}`` a struct.
 
-`merge` is a least upper bound: null < everything < string, int < bigint < double (Parquet's other numbers in between). Its result does not depend on the order
-of the files (only the order of struct fields does: first appearance). [C]/[L] AWS_FACTS.md part 5. Chosen where that is
-silent ([U]): anything else that does not fit together is ``string``, so are a struct without fields and an array's element
+`merge` is a least upper bound: null < everything < string, int < bigint < double (Parquet's other numbers in between). Its
+result does not depend on the order of the files (only the order of struct fields does: first appearance). [C]/[L] AWS_FACTS.md
+part 5. Chosen where that is silent ([U]): anything else that does not fit together is ``string``, so are a struct without fields and an array's element
 that is never seen, and what lies deeper than `DEPTH` levels; an integer beyond 64 bits is ``double``.
 """
 from __future__ import annotations
