@@ -11,7 +11,7 @@ from helpers.localaws.crawler.content import JSON_SERDE, Content, Format
 from helpers.localaws.crawler.group import File, find_tables
 from helpers.localaws.crawler.infer import columns, hive, infer, merge
 from helpers.localaws.crawler.options import configuration, crawler_settings, glob
-from helpers.localaws.service import AwsError, Caller
+from helpers.localaws.service import Caller
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False) | st.text(max_size=3),
@@ -201,28 +201,6 @@ def test_exclude_pattern(pattern, hits, misses):
 
 CALLER = Caller("000000000000", "us-east-1")
 BASE = {"Name": "c", "Role": "r", "DatabaseName": "d", "Targets": {"S3Targets": [{"Path": "s3://lake/t"}]}}
-
-
-@pytest.mark.parametrize(("change", "named"), [
-    ({"Schedule": "cron(0 12 * * ? *)"}, "Schedule"), ({"CrawlerSecurityConfiguration": "x"}, "CrawlerSecurityConfiguration"),
-    ({"LineageConfiguration": {"CrawlerLineageSettings": "ENABLE"}}, "CrawlerLineageSettings"),
-    ({"LakeFormationConfiguration": {"UseLakeFormationCredentials": True}}, "UseLakeFormationCredentials"),
-    ({"RecrawlPolicy": {"RecrawlBehavior": "CRAWL_EVENT_MODE"}}, "CRAWL_EVENT_MODE"),
-    ({"Targets": {"S3Targets": [{"Path": "s3://lake/t", "SampleSize": 250}]}}, "SampleSize"),
-    ({"Targets": {"DynamoDBTargets": [{"Path": "orders"}]}}, "DynamoDBTargets"),
-    ({"Targets": {"JdbcTargets": [{"Path": "orders"}]}}, "JdbcTargets"), ({"Targets": {}}, "S3Targets"),
-    ({"Targets": {"S3Targets": [{"Path": "s3:///x"}]}}, "s3:///x"), ({"DatabaseName": ""}, "DatabaseName"),
-    ({"Role": "arn:aws:iam::111111111111:role/r"}, "111111111111"), ({"CatalogId": "111111111111"}, "111111111111"),
-    ({"Configuration": '{"Version": 1.0, "Grouping": {"TableLevelConfiguration": 0}}'}, "TableLevelConfiguration"),
-    ({"Configuration": '{"Version": 1.0, "CreatePartitionIndex": true}'}, "CreatePartitionIndex"),
-    ({"Configuration": "{}"}, "Version"), ({"Configuration": "[]"}, "JSON"), ({"Configuration": "{"}, "JSON"),
-    ({"RecrawlPolicy": {"RecrawlBehavior": "CRAWL_NEW_FOLDERS_ONLY"},
-      "SchemaChangePolicy": {"UpdateBehavior": "UPDATE_IN_DATABASE"}}, "LOG"),
-])
-def test_what_is_not_supported_is_refused_by_name(change, named):
-    with pytest.raises(AwsError) as refused:
-        crawler_settings(CALLER, {}, BASE | change)
-    assert refused.value.code == "InvalidInputException" and named in refused.value.message
 
 
 def test_policies_have_the_defaults_of_aws():
