@@ -98,10 +98,12 @@ def plain(lake, crawls):
 
 
 def test_every_crawl_of_the_round_succeeded(crawls):
+    """[C] BC:glue LastCrawl.Status."""
     assert {name for name, crawl in crawls.items() if crawl["Status"] != "SUCCEEDED"} == {"cr-too-many"}
 
 
 def test_hive_folders_become_string_partition_keys(lake, plain):
+    """[C] GL/crawler-s3-folder-table-partition; DDL: one partition object per leaf folder."""
     assert plain["hive"]["PartitionKeys"] == [{"Name": "year", "Type": "string"}, {"Name": "month", "Type": "string"}]
     partitions = lake.partitions("cr-plain", "hive")
     assert {values: p["StorageDescriptor"]["Location"] for values, p in partitions.items()} == {
@@ -109,6 +111,7 @@ def test_hive_folders_become_string_partition_keys(lake, plain):
 
 
 def test_table_is_written_as_a_crawler_of_aws_writes_it(crawls, plain):
+    """[C] DDL: get-table dumps of crawled JSON tables."""
     table, size = plain["hive"], len(lines(ORDER)) * 3
     parameters = {
         "CRAWL_RUN_ID": crawls["cr-plain"]["MessagePrefix"], "CrawlerSchemaDeserializerVersion": "1.0",
@@ -126,27 +129,32 @@ def test_table_is_written_as_a_crawler_of_aws_writes_it(crawls, plain):
 
 
 def test_folders_of_firehose_become_four_numbered_partition_keys(lake, plain):
+    """[C] GL, DDL: partition_0 to partition_3."""
     assert keys(plain["firehose"]) == ["partition_0", "partition_1", "partition_2", "partition_3"]
     assert set(lake.partitions("cr-plain", "firehose")) == {"2026/11/22/18", "2026/11/22/19"}
 
 
 def test_table_without_folders_has_no_partitions(lake, plain):
+    """[C] DDL: partition_filtering.enabled only when partitioned."""
     assert keys(plain["flat"]) == [] and "partition_filtering.enabled" not in plain["flat"]["Parameters"]
     assert lake.partitions("cr-plain", "flat") == {}
 
 
 @pytest.mark.parametrize("name", PATHS)
 def test_path_of_a_classifier_selects_the_row(lake, crawls, name):
+    """[C] GL/console-classifiers, GL/custom-classifier: $[*], $.id; the comma list of public projects. [L] the others: the row rule."""
     assert columns(lake.table(name)) == PATHS[name][2]
 
 
 def test_without_a_classifier_an_object_is_a_struct_and_an_array_one_column(plain):
+    """[C] DDL: one column `array`, paths='array'; GL/custom-classifier."""
     assert columns(plain["nested"]) == {"columns": "struct<id:int,tags:array<string>>"}
     assert columns(plain["array"]) == {"array": "array<struct<orderid:string,product_name:string,quantity:int,price:double>>"}
     assert plain["array"]["StorageDescriptor"]["SerdeInfo"]["Parameters"] == {"paths": "array"}
 
 
 def test_gzip_objects_are_read(lake, plain):
+    """[C] DDL: sizeKey is the compressed size, compressionType gzip."""
     size = lake.s3.head_object(Bucket=BUCKET, Key="plain/gzip/a.gz")["ContentLength"]
     assert columns(plain["gzip"]) == ORDER_COLUMNS
     expected = {"compressionType": "gzip", "sizeKey": str(size), "recordCount": "2"}
@@ -154,16 +162,19 @@ def test_gzip_objects_are_read(lake, plain):
 
 
 def test_dissimilar_folders_are_split_into_tables(plain):
+    """[C] GL/crawler-grouping-policy: the guide's own year_2017 and year_2018."""
     assert columns(plain["year_2017"]) == {"a": "int", "b": "int"} and columns(plain["year_2018"]) == {"c": "int", "d": "int"}
     assert keys(plain["year_2017"]) == [] and "split" not in plain
 
 
 def test_combine_compatible_schemas_makes_one_table(lake, crawls):
+    """[C] GL/crawler-grouping-policy: the same example with CombineCompatibleSchemas."""
     table = lake.table("cr-combine")
     assert keys(table) == ["year"] and columns(table) == dict.fromkeys("abcd", "int")
 
 
 def test_partition_has_its_own_schema_unless_it_inherits_the_tables(lake, crawls):
+    """[C] GL/crawler-configuration: InheritFromTable. TablePrefix in lower case: names are [C]."""
     for name, table, first in (("cr-plain", "own", "int"), ("cr-inherit", "raw_cr_inherit", "double")):
         assert columns(lake.tables(name)[table]) == {"price": "double"}
         types = {values: columns(p) for values, p in lake.partitions(name, table).items()}
@@ -171,17 +182,20 @@ def test_partition_has_its_own_schema_unless_it_inherits_the_tables(lake, crawls
 
 
 def test_excluded_hidden_and_empty_objects_are_left_out(plain):
+    """[C] GL/define-crawler: exclude patterns. [L] hidden and empty ones."""
     for name in ("exclude", "ignored"):
         assert (columns(plain[name]), plain[name]["Parameters"]["objectCount"]) == (ORDER_COLUMNS, "1")
 
 
 def test_file_that_no_classifier_recognises_makes_no_table_and_is_named(crawls, plain):
+    """[C] GL/add-classifier: UNKNOWN. That LastCrawl.ErrorMessage names it is ours."""
     assert plain["unknown"]["Parameters"]["objectCount"] == "1"
     message = crawls["cr-plain"]["ErrorMessage"]
     assert "UNKNOWN" in message and f"s3://{BUCKET}/plain/unknown/b.txt" in message
 
 
 def test_folder_file_and_clash_name_the_table(plain):
+    """[C] GL/crawler-running: last folder; x_json for a file; a hash behind a name that is taken."""
     assert plain["a_json"]["StorageDescriptor"]["Location"] == f"s3://{BUCKET}/plain/file/a.json"
     assert plain["data"]["StorageDescriptor"]["Location"] == f"s3://{BUCKET}/plain/eu/data/"
     (second,) = (name for name in plain if name.startswith("data_"))
@@ -241,6 +255,7 @@ def test_sample_size_is_the_number_of_files_read_in_each_leaf_folder(lake, crawl
 
 
 def test_crawl_writes_its_log(lake, crawls):
+    """[L] LogGroup /aws-glue/crawlers; lines as in published logs."""
     crawl = crawls["cr-plain"]
     assert (crawl["LogGroup"], crawl["LogStream"]) == ("/aws-glue/crawlers", "cr-plain")
     answer = lake.logs.get_log_events(logGroupName=crawl["LogGroup"], logStreamName=crawl["LogStream"], startFromHead=True)
@@ -265,7 +280,8 @@ AGAIN = {
                          "moved": ({"a": {"x": 1}}, {"a": None, "d=1/a": {"x": 1}})}),
     "cr2-delete": (DELETE, {"less": (DAYS, {"d=2/a": None}), "gone": (DAYS, NO_DAYS)}),
     "cr2-log": (LOG, {"type": (DAYS, {"d=2/b": {"x": 1.5}, "d=3/a": {"x": 1}}), "gone": (DAYS, NO_DAYS)}),
-    "cr2-merge": (MERGE, {"column": ({"a": {"x": 1}}, {"a": {"y": 1}}), "kept": ({"d=1/a": WIDE, "d=2/a": WIDE}, {"d=1/a": WIDE | {"x": 1.5, "y": 1}}),
+    "cr2-merge": (MERGE, {"column": ({"a": {"x": 1}}, {"a": {"y": 1}}),
+                          "kept": ({"d=1/a": WIDE, "d=2/a": WIDE}, {"d=1/a": WIDE | {"x": 1.5, "y": 1}}),
                           "delimiter": ({"a.csv": b"id,x\n1,2\n"}, {"a.csv": b"id;x\n1;2\n"})}),
     "cr2-inherit": (LOG, {"own": ({"d=1/a": {"x": 1}, "d=2/a": {"x": 1.5}}, {"d=3/a": {"x": 1}})}),
     "cr2-unread": ({"role": "cr2-unread"}, {"days": (DAYS, {})}),
@@ -301,17 +317,20 @@ def again(lake):
 
 
 def test_crawl_of_unchanged_data_changes_nothing_but_removes_foreign_parameters(lake, again):
+    """[C] GL/crawler-configuration: UPDATE_IN_DATABASE removes metadata that the crawler did not set."""
     assert lake.changes("cr2-same") == (1, 0, 0)
     assert "mine" not in again["cr2-same"]["same"]["Parameters"]
 
 
 def test_new_folder_becomes_a_partition_whatever_the_policy(lake, again):
+    """[C] GL/crawler-configuration: new tables and partitions are always created."""
     for name, table in (("cr2-more", "more"), ("cr2-log", "type")):
         assert set(lake.partitions(name, table)) == {"1", "2", "3"}
     assert lake.changes("cr2-more") == (1, 1, 0)
 
 
 def test_update_policy_says_whether_a_changed_schema_is_written(lake, again):
+    """[C] GL/crawler-configuration: UPDATE_IN_DATABASE and LOG. [L] int and double are double."""
     assert columns(again["cr2-default"]["type"]) == {"x": "double"}
     types = {values: columns(p)["x"] for values, p in lake.partitions("cr2-default", "type").items()}
     assert types == {"1": "int", "2": "double"}
@@ -319,6 +338,7 @@ def test_update_policy_says_whether_a_changed_schema_is_written(lake, again):
 
 
 def test_column_no_longer_found_is_removed_unless_new_columns_are_merged(again):
+    """[C] GL/crawler-configuration: remove missing columns; MergeNewColumns."""
     assert columns(again["cr2-default"]["column"]) == {"y": "int"}
     assert columns(again["cr2-merge"]["column"]) == {"x": "int", "y": "int"}
 
@@ -352,6 +372,7 @@ def test_later_crawls_do_not_read_what_was_read(lake, again):
 
 
 def test_delete_behaviour_deletes_deprecates_or_leaves_what_is_gone(lake, again):
+    """[C] GL/crawler-configuration: DeleteBehavior's three values."""
     assert set(lake.partitions("cr2-delete", "less")) == {"1"}
     assert set(lake.partitions("cr2-default", "less")) == {"1", "2"}
     assert set(again["cr2-delete"]) == {"less"} and lake.changes("cr2-delete") == (2, 1, 1)
@@ -360,21 +381,25 @@ def test_delete_behaviour_deletes_deprecates_or_leaves_what_is_gone(lake, again)
 
 
 def test_flat_table_becomes_partitioned_when_its_files_move_into_folders(lake, again):
+    """[C] GL/crawler-configuration: UPDATE_IN_DATABASE writes the definition anew."""
     assert keys(again["cr2-default"]["moved"]) == ["d"] and set(lake.partitions("cr2-default", "moved")) == {"1"}
 
 
 def test_new_folders_only_ignores_new_files_in_known_folders(lake, again):
+    """[C] BC:glue RecrawlBehavior CRAWL_NEW_FOLDERS_ONLY."""
     assert columns(again["cr2-only-new"]["days"]) == {"x": "int"}
     assert set(lake.partitions("cr2-only-new", "days")) == {"1", "2", "3"}
 
 
 def test_changed_classifier_does_not_reclassify_what_was_crawled(again):
+    """[C] GL/add-classifier."""
     assert columns(again["cr2-classifier"]["row"]) == {"columns": "struct<x:int>"}
 
 
 # One by one
 
 def test_crawler_goes_from_ready_over_running_and_stopping_to_ready(lake):
+    """[C] BC:glue CrawlerState, CrawlerRunningException, CrawlElapsedTime in milliseconds."""
     lake.put({"cr3-states/a": ORDER})
     lake.crawler("cr3-states")
     crawler = lake.state("cr3-states")
@@ -399,6 +424,7 @@ def test_crawler_goes_from_ready_over_running_and_stopping_to_ready(lake):
 
 
 def test_stopped_crawl_is_cancelled_and_the_next_one_succeeds(lake):
+    """[C] BC:glue LastCrawl CANCELLED, history STOPPED, CrawlerStoppingException."""
     lake.put({"cr3-stop/a": ORDER})
     lake.crawler("cr3-stop")
     lake.glue.start_crawler(Name="cr3-stop")
@@ -444,6 +470,7 @@ def test_history_is_listed_latest_first_filtered_and_by_pages(lake):
 
 
 def test_missing_permission_fails_the_crawl_by_name_and_the_next_one_succeeds(lake):
+    """[C] AWSGlueServiceRole and s3:GetObject on the data."""
     actions = {"cr4-list": "s3:ListBucket", "cr4-get": "s3:GetObject", "cr4-table": "glue:CreateTable",
                "cr4-part": "glue:BatchCreatePartition"}
     needed = ["s3:ListBucket", "s3:GetObject", "glue:GetDatabase", "glue:CreateDatabase", "glue:GetTables", "glue:CreateTable",
@@ -462,6 +489,7 @@ def test_missing_permission_fails_the_crawl_by_name_and_the_next_one_succeeds(la
 
 
 def test_role_that_glue_may_not_assume_is_refused(lake):
+    """[L] terraform-provider-aws retries on this message."""
     trust = json.loads(json.dumps(TRUST).replace("glue.", "lambda."))
     lake.iam.create_role(RoleName="cr5-lambda", AssumeRolePolicyDocument=json.dumps(trust))
     targets = {"S3Targets": [{"Path": f"s3://{BUCKET}/x"}]}
@@ -472,6 +500,7 @@ def test_role_that_glue_may_not_assume_is_refused(lake):
 
 
 def test_trust_that_is_withdrawn_fails_the_crawl(lake):
+    """[C] the role must trust glue.amazonaws.com."""
     lake.role("cr5-withdrawn", "s3:*")
     lake.crawler("cr5-withdrawn", role="cr5-withdrawn")
     lake.iam.update_assume_role_policy(RoleName="cr5-withdrawn", PolicyDocument=json.dumps(TRUST).replace("glue.", "lambda."))
@@ -480,6 +509,7 @@ def test_trust_that_is_withdrawn_fails_the_crawl(lake):
 
 
 def test_missing_bucket_fails_the_crawl_and_an_empty_prefix_makes_no_table(lake):
+    """[C] BC:glue LastCrawl FAILED and its ErrorMessage."""
     lake.crawler("cr5-no-bucket", S3Targets=[{"Path": "s3://crawler-no-such-bucket/x/"}])
     lake.crawler("cr5-empty")
     failed, empty = lake.crawl("cr5-no-bucket", "cr5-empty")
@@ -488,6 +518,7 @@ def test_missing_bucket_fails_the_crawl_and_an_empty_prefix_makes_no_table(lake)
 
 
 def test_crawler_is_created_shown_updated_listed_and_deleted(lake):
+    """[C] BC:glue: AlreadyExistsException, EntityNotFoundException, tags, defaults of SchemaChangePolicy."""
     refused(lake.glue.get_crawler, "EntityNotFoundException", "cr6-crud", Name="cr6-crud")
     lake.crawler("cr6-crud", Description="first", Tags={"team": "lake"})
     refused(lake.crawler, "AlreadyExistsException", name="cr6-crud")
@@ -512,6 +543,7 @@ def test_crawler_is_created_shown_updated_listed_and_deleted(lake):
 
 
 def test_classifier_is_created_shown_updated_and_deleted(lake):
+    """[C] BC:glue: AlreadyExistsException, EntityNotFoundException, Version."""
     lake.glue.create_classifier(JsonClassifier={"Name": "cr6-json", "JsonPath": "$.a"})
     refused(lake.glue.create_classifier, "AlreadyExistsException", JsonClassifier={"Name": "cr6-json", "JsonPath": "$"})
     lake.glue.update_classifier(JsonClassifier={"Name": "cr6-json", "JsonPath": "$.b"})

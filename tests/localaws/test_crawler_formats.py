@@ -70,6 +70,7 @@ BUILT_IN = {
     "malformed": {"a.json": lines(ORDER, ORDER) + b"{oops\n" + lines({"late": 1})},
     "malformed_first": {"a.json": b"{oops\n" + lines(ORDER)},
     "long_value": {"a.json": json.dumps([{"id": n, "text": "x" * 100} for n in range(12_000)]).encode()},
+    "megabyte": {"a.json": lines(ORDER) * 20_000 + lines({"late": 1})},
     "mixed_formats": {"a.json": ORDER, "b.csv": b"id,x\n1,2\n"}, "mixed_delimiters": {"a.csv": b"id,x\n1,2\n", "b.csv": b"id;x\n1;2\n"},
     "xml": {"a.xml": b"<?xml version='1.0'?>\n<a/>\n"}, "no_rights": {"a.avro": b"Obj\x01" + bytes(50)},
 }
@@ -222,6 +223,7 @@ def test_parquet_table_is_written_from_the_footers(lake, crawls, built_in):
 
 
 def test_parquet_footer_of_any_length_is_read(built_in):
+    """[C] GL/add-classifier: the schema at the end of the file, here longer than the last 64 KiB."""
     assert len(columns(built_in["wide_footer"])) == 2000
 
 
@@ -244,6 +246,12 @@ def test_compressed_csv_is_read(built_in):
 def test_beginning_of_a_json_file_decides_and_what_follows_a_malformed_line_is_not_seen(built_in):
     """[C] GL/add-classifier: reads the beginning of the file."""
     assert columns(built_in["malformed"]) == ORDER_COLUMNS
+
+
+def test_only_the_first_megabyte_of_a_file_is_read_and_its_records_are_estimated(built_in):
+    """[C] AWS KB long-running-glue-crawler: the first 1 MB of each file; DDL: recordCount is an estimate."""
+    assert columns(built_in["megabyte"]) == ORDER_COLUMNS
+    assert abs(int(built_in["megabyte"]["Parameters"]["recordCount"]) - 20_001) < 200
 
 
 def test_json_value_longer_than_a_megabyte_is_read_up_to_ten(built_in):

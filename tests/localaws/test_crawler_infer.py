@@ -50,16 +50,19 @@ def test_columns_of_two_parts_merge_to_the_columns_of_the_whole(rows, at):
     ([{}], "string"), ([{"a": 1}, "x"], "string"), ([[1], {"a": 1}], "string"),
 ])
 def test_type_of_values(values, type_):
+    """[C] DDL: int, bigint, double, string, struct, array. [L] merging."""
     assert hive(columns({"c": value} for value in values)["c"]) == type_
 
 
 def test_columns_are_lower_case_in_order_of_first_appearance():
+    """[C] DDL."""
     assert list(columns([{"Zeta": 1, "alpha": 2}, {"Beta": 3, "zeta": 4}])) == ["zeta", "alpha", "beta"]
 
 
 @pytest.mark.parametrize("path", ["$.orderid,$.product_name", "$.orderid, $.price", " $.orderid", "orderid", "$..orderid",
                                   "$.a[1:2]", "$.a[?(@.b)]", "$['a','b']", "$.", "$["])
 def test_path_outside_the_grammar_is_not_read(path):
+    """[L] GL/custom-classifier: no filters, slices, unions or `..`."""
     assert parse_path(path) is None
 
 
@@ -69,6 +72,7 @@ def test_path_outside_the_grammar_is_not_read(path):
     ("$.missing", []), ("$[*]", []),
 ])
 def test_path_selects_rows(path, rows):
+    """[C] GL/console-classifiers: the path defines a row."""
     assert list(select(parse_path(path), {"a": [{"b": 1}, {"b": 2}], "c d": {"x": 3}})) == rows
 
 
@@ -88,19 +92,23 @@ def look(data, size=None, paths=()):
 
 
 def test_scalar_row_becomes_one_column_record_of_type_string():
+    """[C] GL/custom-classifier: $.id."""
     assert content({"id": 1}, {"id": 2}, paths=["$.id"]).columns == {"record": "string"}
 
 
 def test_first_path_that_selects_something_wins():
+    """[C] GL/add-classifier: custom classifiers in order."""
     assert list(content({"id": 1, "inner": {"x": 1}}, paths=["$.nothing", "$.inner", "$.id"]).columns) == ["x"]
 
 
 def test_top_level_array_is_one_column_array_unless_the_path_opens_it():
+    """[C] DDL; GL/custom-classifier: $[*]."""
     assert content([{"a": 1}]) == Content(format=JSON, columns={"array": [{"a": "int"}]}, paths=("array",), records=1)
     assert content([{"a": 1}, {"a": 2}], paths=["$[*]"]).columns == {"a": "int"}
 
 
 def test_paths_are_sorted_and_keep_their_case():
+    """[C] DDL."""
     assert content({"orderId": 1, "Price": 2.5, "a": 1}).paths == ("Price", "a", "orderId")
 
 
@@ -109,18 +117,21 @@ def test_gzip_is_read_and_records_are_counted():
 
 
 def test_records_of_the_unread_rest_are_estimated_from_the_part_read():
+    """[C] DDL: recordCount is an estimate."""
     line = b'{"a": 1}\n'
     assert look(line * 100, len(line) * 1000).records == 1000
     assert look(line * 100 + b'{"a', len(line) * 1000).columns == {"a": "int"}
 
 
 def test_values_need_no_newline_between_them():
+    """[U] on AWS: JSON values need no separator, and Firehose writes none."""
     assert look(b'{"a": 1}{"a": 2.5}') == Content(format=JSON, columns={"a": "double"}, paths=("a",), records=2)
 
 
 @pytest.mark.parametrize("data", [
     b"orderid,price\n", b"", b"12 monkeys", b"PAR1\x00\x15", b"\x1f\x8bbroken", b"[" * 100_000])
 def test_what_no_classifier_recognises_is_unknown_and_says_why(data):
+    """[C] GL/add-classifier: UNKNOWN; two columns and two rows make CSV."""
     found = look(data, max(1, len(data)))
     assert found.format is None and found.reason
 
@@ -146,16 +157,19 @@ def found(schemas, combine=False):
 
 
 def test_hive_folders_are_partitions_with_their_own_names():
+    """[C] GL/crawler-s3-folder-table-partition."""
     assert found({"t/Year=2026/m=1/a": "ab", "t/Year=2026/m=2/b": "ab"}) == {
         "s3://lake/t/": ("t", ["year", "m"], [("2026", "1"), ("2026", "2")])}
 
 
 def test_plain_folders_are_numbered_partitions():
+    """[C] DDL."""
     assert found({"t/2026/11/22/18/a": "ab"}) == {
         "s3://lake/t/": ("t", ["partition_0", "partition_1", "partition_2", "partition_3"], [("2026", "11", "22", "18")])}
 
 
 def test_table_at_the_root_of_a_bucket_is_named_after_the_bucket():
+    """[C] GL/crawler-running."""
     (table,) = find_tables((), files({"d=1/a": "ab"}), False)
     assert (table.name, table.location, table.partition_keys) == ("lake", "s3://lake/", ["d"])
 
@@ -165,16 +179,19 @@ def test_key_that_not_every_folder_has_is_numbered():
 
 
 def test_dissimilar_folders_become_tables_of_their_own():
+    """[C] GL/crawler-grouping-policy."""
     guide = {"t/year=2017/a": "ab", "t/year=2018/b": "cd"}
     assert found(guide) == {"s3://lake/t/year=2017/": ("year_2017", [], []), "s3://lake/t/year=2018/": ("year_2018", [], [])}
     assert found(guide, combine=True) == {"s3://lake/t/": ("t", ["year"], [("2017",), ("2018",)])}
 
 
 def test_few_odd_folders_do_not_split_a_table():
+    """[L] AWS KB glue-crawler-detect-schema: more than 70 %."""
     assert len(found({f"t/{n}/a": "abcd" for n in range(9)} | {"t/9/a": "xyz"})) == 1
 
 
 def test_folders_of_unequal_depth_are_not_one_table():
+    """[C] AWS KB glue-crawler-multiple-tables: the structure of the path."""
     assert set(found({"t/2026/11/a": "ab", "t/errors/x/y/b": "ab"}, combine=True)) == {"s3://lake/t/2026/", "s3://lake/t/errors/"}
 
 
@@ -184,6 +201,7 @@ def test_dissimilar_files_of_one_folder_become_tables_of_their_own():
 
 
 def test_compressed_and_plain_files_are_not_one_table():
+    """[C] GL/crawler-grouping-policy: the same compression type."""
     mixed = files({"t/x/a": "ab"}) + files({"t/y/b": "ab"}, compression="gzip")
     assert len(find_tables(("t",), mixed, True)) == 2
 
@@ -195,6 +213,7 @@ def test_compressed_and_plain_files_are_not_one_table():
     ("[!a]*", ["b"], ["a"]), ("{a,b}.json", ["a.json", "b.json"], ["c.json"]), (r"\*a,b", ["*a,b"], ["xa,b"]),
 ])
 def test_exclude_pattern(pattern, hits, misses):
+    """[C] GL/define-crawler: glob patterns."""
     assert all(glob(pattern).fullmatch(key) for key in hits)
     assert not any(glob(pattern).fullmatch(key) for key in misses)
 
@@ -204,6 +223,7 @@ BASE = {"Name": "c", "Role": "r", "DatabaseName": "d", "Targets": {"S3Targets": 
 
 
 def test_policies_have_the_defaults_of_aws():
+    """[C] GL/crawler-configuration."""
     assert crawler_settings(CALLER, {}, BASE)["SchemaChangePolicy"] == {
         "UpdateBehavior": "UPDATE_IN_DATABASE", "DeleteBehavior": "DEPRECATE_IN_DATABASE"}
     only_new = crawler_settings(CALLER, {}, BASE | {"RecrawlPolicy": {"RecrawlBehavior": "CRAWL_NEW_FOLDERS_ONLY"}})

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 from . import compression, delimited, grok, parquet
@@ -23,6 +25,7 @@ MOST_BYTES = 10 << 20  # or of JSON whose first value is longer up to 10 MB [C] 
 Classifier = Callable[[Sample], Content | None]
 
 _JSON = Format("json", JSON_SERDE)
+_one_at_a_time = threading.Lock()  # ten megabytes of JSON are a hundred of Python
 _STEP = re.compile(r"\.(?P<every>\*)|\.(?P<name>[^\s.,*\[\]'\"()?@$]+)|\['(?P<quoted>[^']+)'\]|\[(?P<number>\d+)\]|\[\*\]")
 _SPACE = re.compile(r"\s*")
 # What AWS has a built-in classifier or a decompressor for and this has not, and what AWS has not either, by its first bytes.
@@ -42,19 +45,29 @@ def custom(definition: dict[str, dict[str, Any]]) -> Classifier:
 
 def classify(read: Callable[[int, int], bytes], size: int, classifiers: list[Classifier]) -> Content:
     """Recognise a file. read: its bytes from a position up to another; size: bytes; classifiers: the crawler's own, in order."""
-    for most in (SAMPLE_BYTES, MOST_BYTES):
-        data = read(0, min(most, size))
-        if data.startswith(parquet.MAGIC):
-            return parquet.content(read, size)
-        kind, plain, used = compression.plain(data, most)
-        sample = Sample(plain.decode("utf-8-sig", "replace"), whole=used >= size)
-        for classifier in (*classifiers, _built_in_json, delimited.built_in):
-            if found := classifier(sample):
-                return replace(found, compression=kind, records=max(1, round(found.records * size / used)))
-        if sample.whole or not sample.text.lstrip().startswith(("{", "[")):
-            break
+    data = read(0, min(SAMPLE_BYTES, size))
+    if data.startswith(parquet.MAGIC):
+        return parquet.content(read, size)
+    found = _look(data, SAMPLE_BYTES, size, classifiers)
+    if found.format is None and len(data) < size and _begins_as_json(data):
+        with _one_at_a_time:
+            found = _look(read(0, min(MOST_BYTES, size)), MOST_BYTES, size, classifiers)
+    return found
+
+
+def _look(data: bytes, most: int, size: int, classifiers: list[Classifier]) -> Content:
+    """data: the beginning of the file as it is stored; most: bytes of content to look at."""
+    kind, plain, used = compression.plain(data, most)
+    sample = Sample(plain.decode("utf-8-sig", "replace"), whole=used >= size)
+    for classifier in (*classifiers, _built_in_json, delimited.built_in):
+        if found := classifier(sample):
+            return replace(found, compression=kind, records=max(1, round(found.records * size / used)))
     others = (reason for magic, reason in _OTHERS.items() if data.startswith(magic))
     return Content(kind, reason=next(others, "is nothing that a classifier recognises"))
+
+
+def _begins_as_json(data: bytes) -> bool:
+    return compression.plain(data, 1024)[1].lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"{", b"["))
 
 
 def parse_path(path: str) -> list[tuple[str, Any]] | None:
@@ -95,12 +108,22 @@ def select(steps: list[tuple[str, Any]], value: Any) -> Iterator[Any]:
 
 def _json(sample: Sample, steps: list[tuple[str, Any]] | None) -> Content | None:
     """Rows that a path selects in JSON values. steps: None where the path cannot be read."""
-    values = list(_json_values(sample.text)) if steps is not None else []
-    if not values or not isinstance(values[0], (dict, list)):
+    values = _json_values(sample.text) if steps is not None else iter(())
+    first = next(values, None)
+    if not isinstance(first, (dict, list)):
         return None
-    rows = [_as_object(row) for value in values for row in select(steps, value)]
-    names = tuple(sorted({name for row in rows for name in row}))
-    return Content(format=_JSON, columns=columns(rows), paths=names, records=len(rows)) if rows else None
+    names, records = set[str](), 0
+
+    def rows() -> Iterator[dict[str, Any]]:
+        nonlocal records
+        for value in chain([first], values):
+            for row in map(_as_object, select(steps, value)):
+                records += 1
+                names.update(row)
+                yield row
+
+    found = columns(rows())
+    return Content(format=_JSON, columns=found, paths=tuple(sorted(names)), records=records) if records else None
 
 
 def _built_in_json(sample: Sample) -> Content | None:

@@ -27,7 +27,7 @@ from .options import configuration, glob, role_arn, split_path
 
 # A small crawl takes AWS 1-2 minutes, most of it start-up [L]: 60 AWS seconds in all.
 STARTING_SECONDS, STOPPING_SECONDS = 45, 15
-READERS = 16
+READERS = 8
 LOG_GROUP = "/aws-glue/crawlers"
 
 Listing = dict[str, tuple[str, int]]  # by object, as "bucket/key": its ETag and size in bytes
