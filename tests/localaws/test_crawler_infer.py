@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers.localaws.crawler.classify import Content, classify, parse_path, select
+from helpers.localaws.crawler.classify import classify, custom, parse_path, select
+from helpers.localaws.crawler.content import JSON_SERDE, Content, Format
 from helpers.localaws.crawler.group import File, find_tables
 from helpers.localaws.crawler.infer import columns, hive, infer, merge
 from helpers.localaws.crawler.options import configuration, crawler_settings, glob
-from helpers.localaws.service import AwsError, Caller
+from helpers.localaws.service import Caller
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False) | st.text(max_size=3),
@@ -49,16 +50,19 @@ def test_columns_of_two_parts_merge_to_the_columns_of_the_whole(rows, at):
     ([{}], "string"), ([{"a": 1}, "x"], "string"), ([[1], {"a": 1}], "string"),
 ])
 def test_type_of_values(values, type_):
+    """[C] DDL: int, bigint, double, string, struct, array. [L] merging."""
     assert hive(columns({"c": value} for value in values)["c"]) == type_
 
 
 def test_columns_are_lower_case_in_order_of_first_appearance():
+    """[C] DDL."""
     assert list(columns([{"Zeta": 1, "alpha": 2}, {"Beta": 3, "zeta": 4}])) == ["zeta", "alpha", "beta"]
 
 
 @pytest.mark.parametrize("path", ["$.orderid,$.product_name", "$.orderid, $.price", " $.orderid", "orderid", "$..orderid",
                                   "$.a[1:2]", "$.a[?(@.b)]", "$['a','b']", "$.", "$["])
 def test_path_outside_the_grammar_is_not_read(path):
+    """[L] GL/custom-classifier: no filters, slices, unions or `..`."""
     assert parse_path(path) is None
 
 
@@ -68,64 +72,82 @@ def test_path_outside_the_grammar_is_not_read(path):
     ("$.missing", []), ("$[*]", []),
 ])
 def test_path_selects_rows(path, rows):
+    """[C] GL/console-classifiers: the path defines a row."""
     assert list(select(parse_path(path), {"a": [{"b": 1}, {"b": 2}], "c d": {"x": 3}})) == rows
+
+
+JSON = Format("json", JSON_SERDE)
 
 
 def content(*values, paths=(), pack=bytes):
     data = "\n".join(map(json.dumps, values)).encode()
     data = gzip.compress(data) if pack is gzip else data
-    return classify(data, len(data), list(paths))
+    return look(data, paths=paths)
+
+
+def look(data, size=None, paths=()):
+    """What is found in a file that begins with `data` and has `size` bytes (none more)."""
+    return classify(lambda start, end: data[start:end], size or len(data),
+                    [custom({"JsonClassifier": {"JsonPath": path}}) for path in paths])
 
 
 def test_scalar_row_becomes_one_column_record_of_type_string():
+    """[C] GL/custom-classifier: $.id."""
     assert content({"id": 1}, {"id": 2}, paths=["$.id"]).columns == {"record": "string"}
 
 
 def test_first_path_that_selects_something_wins():
+    """[C] GL/add-classifier: custom classifiers in order."""
     assert list(content({"id": 1, "inner": {"x": 1}}, paths=["$.nothing", "$.inner", "$.id"]).columns) == ["x"]
 
 
 def test_top_level_array_is_one_column_array_unless_the_path_opens_it():
-    assert content([{"a": 1}]) == Content(columns={"array": [{"a": "int"}]}, paths=("array",), records=1)
+    """[C] DDL; GL/custom-classifier: $[*]."""
+    assert content([{"a": 1}]) == Content(format=JSON, columns={"array": [{"a": "int"}]}, paths=("array",), records=1)
     assert content([{"a": 1}, {"a": 2}], paths=["$[*]"]).columns == {"a": "int"}
 
 
 def test_paths_are_sorted_and_keep_their_case():
+    """[C] DDL."""
     assert content({"orderId": 1, "Price": 2.5, "a": 1}).paths == ("Price", "a", "orderId")
 
 
 def test_gzip_is_read_and_records_are_counted():
-    assert content({"a": 1}, {"a": 2}, pack=gzip) == Content("gzip", {"a": "int"}, ("a",), 2)
+    assert content({"a": 1}, {"a": 2}, pack=gzip) == Content("gzip", JSON, {"a": "int"}, ("a",), 2)
 
 
 def test_records_of_the_unread_rest_are_estimated_from_the_part_read():
+    """[C] DDL: recordCount is an estimate."""
     line = b'{"a": 1}\n'
-    assert classify(line * 100, len(line) * 1000, []).records == 1000
-    assert classify(line * 100 + b'{"a', len(line) * 1000, []).columns == {"a": "int"}
+    assert look(line * 100, len(line) * 1000).records == 1000
+    assert look(line * 100 + b'{"a', len(line) * 1000).columns == {"a": "int"}
 
 
 def test_values_need_no_newline_between_them():
-    assert classify(b'{"a": 1}{"a": 2.5}', 18, []) == Content(columns={"a": "double"}, paths=("a",), records=2)
+    """[U] on AWS: JSON values need no separator, and Firehose writes none."""
+    assert look(b'{"a": 1}{"a": 2.5}') == Content(format=JSON, columns={"a": "double"}, paths=("a",), records=2)
 
 
 @pytest.mark.parametrize("data", [
-    b"orderid,price\n1,2.5\n", b"", b"12 monkeys", b"PAR1\x00\x15", b"\x1f\x8bbroken", b"[" * 100_000])
-def test_what_is_no_json_is_unknown(data):
-    assert classify(data, max(1, len(data)), []).columns is None
+    b"orderid,price\n", b"", b"12 monkeys", b"PAR1\x00\x15", b"\x1f\x8bbroken", b"[" * 100_000])
+def test_what_no_classifier_recognises_is_unknown_and_says_why(data):
+    """[C] GL/add-classifier: UNKNOWN; two columns and two rows make CSV."""
+    found = look(data, max(1, len(data)))
+    assert found.format is None and found.reason
 
 
 def test_deep_nesting_is_cut_off_not_a_failure():
-    assert content({"a": json.loads("[" * 300 + "]" * 300)}).columns is not None
+    assert content({"a": json.loads("[" * 300 + "]" * 300)}).format == JSON
 
 
 @given(st.binary(max_size=200))
 def test_no_file_breaks_classification(data):
-    classify(data, max(1, len(data)), ["$.a[*]"])
+    look(data, max(1, len(data)), ["$.a[*]"])
 
 
 def files(schemas, compression="none"):
     """Files by key, each with the int columns named by its letters."""
-    return [File("lake", tuple(key.split("/")), 10, Content(compression, {c: "int" for c in names}, tuple(names), 1))
+    return [File("lake", tuple(key.split("/")), 10, Content(compression, JSON, {c: "int" for c in names}, tuple(names), 1))
             for key, names in schemas.items()]
 
 
@@ -135,16 +157,19 @@ def found(schemas, combine=False):
 
 
 def test_hive_folders_are_partitions_with_their_own_names():
+    """[C] GL/crawler-s3-folder-table-partition."""
     assert found({"t/Year=2026/m=1/a": "ab", "t/Year=2026/m=2/b": "ab"}) == {
         "s3://lake/t/": ("t", ["year", "m"], [("2026", "1"), ("2026", "2")])}
 
 
 def test_plain_folders_are_numbered_partitions():
+    """[C] DDL."""
     assert found({"t/2026/11/22/18/a": "ab"}) == {
         "s3://lake/t/": ("t", ["partition_0", "partition_1", "partition_2", "partition_3"], [("2026", "11", "22", "18")])}
 
 
 def test_table_at_the_root_of_a_bucket_is_named_after_the_bucket():
+    """[C] GL/crawler-running."""
     (table,) = find_tables((), files({"d=1/a": "ab"}), False)
     assert (table.name, table.location, table.partition_keys) == ("lake", "s3://lake/", ["d"])
 
@@ -154,16 +179,19 @@ def test_key_that_not_every_folder_has_is_numbered():
 
 
 def test_dissimilar_folders_become_tables_of_their_own():
+    """[C] GL/crawler-grouping-policy."""
     guide = {"t/year=2017/a": "ab", "t/year=2018/b": "cd"}
     assert found(guide) == {"s3://lake/t/year=2017/": ("year_2017", [], []), "s3://lake/t/year=2018/": ("year_2018", [], [])}
     assert found(guide, combine=True) == {"s3://lake/t/": ("t", ["year"], [("2017",), ("2018",)])}
 
 
 def test_few_odd_folders_do_not_split_a_table():
+    """[L] AWS KB glue-crawler-detect-schema: more than 70 %."""
     assert len(found({f"t/{n}/a": "abcd" for n in range(9)} | {"t/9/a": "xyz"})) == 1
 
 
 def test_folders_of_unequal_depth_are_not_one_table():
+    """[C] AWS KB glue-crawler-multiple-tables: the structure of the path."""
     assert set(found({"t/2026/11/a": "ab", "t/errors/x/y/b": "ab"}, combine=True)) == {"s3://lake/t/2026/", "s3://lake/t/errors/"}
 
 
@@ -173,6 +201,7 @@ def test_dissimilar_files_of_one_folder_become_tables_of_their_own():
 
 
 def test_compressed_and_plain_files_are_not_one_table():
+    """[C] GL/crawler-grouping-policy: the same compression type."""
     mixed = files({"t/x/a": "ab"}) + files({"t/y/b": "ab"}, compression="gzip")
     assert len(find_tables(("t",), mixed, True)) == 2
 
@@ -184,6 +213,7 @@ def test_compressed_and_plain_files_are_not_one_table():
     ("[!a]*", ["b"], ["a"]), ("{a,b}.json", ["a.json", "b.json"], ["c.json"]), (r"\*a,b", ["*a,b"], ["xa,b"]),
 ])
 def test_exclude_pattern(pattern, hits, misses):
+    """[C] GL/define-crawler: glob patterns."""
     assert all(glob(pattern).fullmatch(key) for key in hits)
     assert not any(glob(pattern).fullmatch(key) for key in misses)
 
@@ -192,29 +222,8 @@ CALLER = Caller("000000000000", "us-east-1")
 BASE = {"Name": "c", "Role": "r", "DatabaseName": "d", "Targets": {"S3Targets": [{"Path": "s3://lake/t"}]}}
 
 
-@pytest.mark.parametrize(("change", "named"), [
-    ({"Schedule": "cron(0 12 * * ? *)"}, "Schedule"), ({"CrawlerSecurityConfiguration": "x"}, "CrawlerSecurityConfiguration"),
-    ({"LineageConfiguration": {"CrawlerLineageSettings": "ENABLE"}}, "CrawlerLineageSettings"),
-    ({"LakeFormationConfiguration": {"UseLakeFormationCredentials": True}}, "UseLakeFormationCredentials"),
-    ({"RecrawlPolicy": {"RecrawlBehavior": "CRAWL_EVENT_MODE"}}, "CRAWL_EVENT_MODE"),
-    ({"Targets": {"S3Targets": [{"Path": "s3://lake/t", "SampleSize": 2}]}}, "SampleSize"),
-    ({"Targets": {"DynamoDBTargets": [{"Path": "orders"}]}}, "DynamoDBTargets"),
-    ({"Targets": {"JdbcTargets": [{"Path": "orders"}]}}, "JdbcTargets"), ({"Targets": {}}, "S3Targets"),
-    ({"Targets": {"S3Targets": [{"Path": "s3:///x"}]}}, "s3:///x"), ({"DatabaseName": ""}, "DatabaseName"),
-    ({"Role": "arn:aws:iam::111111111111:role/r"}, "111111111111"), ({"CatalogId": "111111111111"}, "111111111111"),
-    ({"Configuration": '{"Version": 1.0, "Grouping": {"TableLevelConfiguration": 2}}'}, "TableLevelConfiguration"),
-    ({"Configuration": '{"Version": 1.0, "CreatePartitionIndex": true}'}, "CreatePartitionIndex"),
-    ({"Configuration": "{}"}, "Version"), ({"Configuration": "[]"}, "JSON"), ({"Configuration": "{"}, "JSON"),
-    ({"RecrawlPolicy": {"RecrawlBehavior": "CRAWL_NEW_FOLDERS_ONLY"},
-      "SchemaChangePolicy": {"UpdateBehavior": "UPDATE_IN_DATABASE"}}, "LOG"),
-])
-def test_what_is_not_supported_is_refused_by_name(change, named):
-    with pytest.raises(AwsError) as refused:
-        crawler_settings(CALLER, {}, BASE | change)
-    assert refused.value.code == "InvalidInputException" and named in refused.value.message
-
-
 def test_policies_have_the_defaults_of_aws():
+    """[C] GL/crawler-configuration."""
     assert crawler_settings(CALLER, {}, BASE)["SchemaChangePolicy"] == {
         "UpdateBehavior": "UPDATE_IN_DATABASE", "DeleteBehavior": "DEPRECATE_IN_DATABASE"}
     only_new = crawler_settings(CALLER, {}, BASE | {"RecrawlPolicy": {"RecrawlBehavior": "CRAWL_NEW_FOLDERS_ONLY"}})
@@ -230,4 +239,4 @@ def test_role_is_kept_by_path_and_name():
 
 def test_configuration_lists_what_is_switched_on():
     assert configuration('{"Version": 1.0, "Grouping": {"TableGroupingPolicy": "CombineCompatibleSchemas"}}') == {
-        "Grouping.TableGroupingPolicy"}
+        "Grouping.TableGroupingPolicy": "CombineCompatibleSchemas"}

@@ -1,31 +1,37 @@
-"""Control plane of Glue's crawlers and JSON classifiers; the catalogue itself stays with MiniStack.
+"""Control plane of Glue's crawlers and classifiers; the catalogue itself stays with MiniStack.
 
 Tags of crawlers are kept where TagResource and GetTags keep them, in MiniStack. Refused by name, because it would change a
-crawl and is not implemented: every target but S3, schedules, event mode, samples, lineage, Lake Formation, security
-configurations, unknown Configuration options, ListCrawls filters, and classifiers other than JSON.
+crawl and is not implemented: every target but S3, schedules, event mode, lineage, Lake Formation, security configurations,
+unknown Configuration options, filters by DPU_HOUR, XML classifiers and custom data types of CSV classifiers.
 """
 from __future__ import annotations
 
+import operator
 import statistics
 import threading
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from ..service import AwsError, Caller, Context, Service, now
+from . import classify
 from .memory import Memory
 from .options import crawler_settings, invalid, role_arn, unsupported
 from .worker import LOG_GROUP, STOPPING_SECONDS, Crawl
 
 _KEPT_CRAWLS = 100  # of a crawler's history (AWS keeps a year)
+_KINDS = ("GrokClassifier", "XMLClassifier", "JsonClassifier", "CsvClassifier")
+_FILTERED = {"CRAWL_ID": "CrawlId", "STATE": "State", "START_TIME": "StartTime", "END_TIME": "EndTime"}
 
 
 class Crawlers(Service):
     """Crawlers and classifiers.
 
     The store "crawlers" holds, by ARN: Crawler (as GetCrawler shows it, but for CrawlElapsedTime), Crawls (as ListCrawls
-    shows them, oldest first) and Changes (tables created, updated, deleted in all). "classifiers" holds classifiers by ARN.
+    shows them, oldest first) and Changes (tables created, updated, deleted in all). "classifiers" holds classifiers by ARN, as
+    GetClassifier shows them: {kind: members}.
     """
 
     name = "glue"
@@ -145,18 +151,19 @@ class Crawlers(Service):
         return {}
 
     def list_crawls(self, caller: Caller, params: dict[str, Any]) -> dict[str, Any]:
-        if params.get("Filters"):
-            raise unsupported("ListCrawls Filters")
-        crawls = self._find(caller, params["CrawlerName"])[1]["Crawls"]
-        return _page(params, "Crawls", crawls[::-1], limit=params.get("MaxResults", 20))
+        """Latest first; 20 a page, or MaxResults up to 100. [C] BC:glue"""
+        crawls = self._find(caller, params["CrawlerName"])[1]["Crawls"][::-1]
+        for condition in params.get("Filters", []):
+            crawls = list(filter(_crawl_filter(condition), crawls))
+        return _page({"MaxResults": 20} | params, "Crawls", crawls, limit=100)
 
     def _launch(self, arn: str, item: dict[str, Any]) -> None:
         """Start the work of the crawler's latest crawl."""
         settings = item["Crawler"]
         _, _, _, region, account, _ = arn.split(":", 5)
-        classifiers = (self._classifiers.get(_classifier_arn(Caller(account, region), name)) for name in settings["Classifiers"])
-        paths = [classifier["JsonPath"] for classifier in classifiers if classifier]  # one deleted meanwhile is left out
-        crawl = Crawl(self.context, arn, settings, paths, item["Crawls"][-1]["CrawlId"], self._finished)
+        definitions = (self._classifiers.get(_classifier_arn(Caller(account, region), name)) for name in settings["Classifiers"])
+        classifiers = [classify.custom(definition) for definition in definitions if definition]  # one deleted meanwhile is left out
+        crawl = Crawl(self.context, arn, settings, classifiers, item["Crawls"][-1]["CrawlId"], self._finished)
         self._running[arn] = crawl
         crawl.start()
 
@@ -191,20 +198,25 @@ class Crawlers(Service):
     # classifiers
 
     def create_classifier(self, caller: Caller, params: dict[str, Any]) -> dict[str, Any]:
-        given = _json_classifier(params)
+        kind, given = _classifier(params)
         arn = _classifier_arn(caller, given["Name"])
+        _check_classifier(kind, given)
         with self._classifiers.lock:
             if arn in self._classifiers:
                 raise AwsError("AlreadyExistsException", f"Classifier with name {given['Name']} already exists")
             moment = now()
-            self._classifiers[arn] = {**given, "CreationTime": moment, "LastUpdated": moment, "Version": 1}
+            self._classifiers[arn] = {kind: {**given, "CreationTime": moment, "LastUpdated": moment, "Version": 1}}
         return {}
 
     def update_classifier(self, caller: Caller, params: dict[str, Any]) -> dict[str, Any]:
-        given = _json_classifier(params)
+        kind, given = _classifier(params)
         with self._classifiers.lock:
             arn, item = self._find_classifier(caller, given["Name"])
-            self._classifiers.update_item(arn, **given, LastUpdated=now(), Version=item["Version"] + 1)
+            if kind not in item:
+                raise invalid(f"Classifier with name {given['Name']} is no {kind}")
+            changed = item[kind] | given | {"LastUpdated": now(), "Version": item[kind]["Version"] + 1}
+            _check_classifier(kind, changed)
+            self._classifiers[arn] = {kind: changed}
         return {}
 
     def delete_classifier(self, caller: Caller, params: dict[str, Any]) -> dict[str, Any]:
@@ -213,12 +225,11 @@ class Crawlers(Service):
         return {}
 
     def get_classifier(self, caller: Caller, params: dict[str, Any]) -> dict[str, Any]:
-        return {"Classifier": {"JsonClassifier": self._find_classifier(caller, params["Name"])[1]}}
+        return {"Classifier": self._find_classifier(caller, params["Name"])[1]}
 
     def get_classifiers(self, caller: Caller, params: dict[str, Any]) -> dict[str, Any]:
         mine = _classifier_arn(caller, "")
-        found = [{"JsonClassifier": item} for arn, item in self._classifiers.items() if arn.startswith(mine)]
-        return _page(params, "Classifiers", found)
+        return _page(params, "Classifiers", [item for arn, item in self._classifiers.items() if arn.startswith(mine)])
 
     # finding and checking
 
@@ -270,13 +281,41 @@ def _classifier_arn(caller: Caller, name: str) -> str:
     return caller.arn("glue", f"classifier/{name}")
 
 
-def _json_classifier(params: dict[str, Any]) -> dict[str, Any]:
-    for kind in ("GrokClassifier", "XMLClassifier", "CsvClassifier"):
-        if params.get(kind):
-            raise unsupported(kind)
-    if not params.get("JsonClassifier", {}).get("JsonPath"):
-        raise invalid("JsonClassifier with a JsonPath is required")
-    return params["JsonClassifier"]
+def _classifier(params: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The kind and the members of the one classifier that a request describes."""
+    given = [kind for kind in _KINDS if kind in params]
+    if len(given) != 1:
+        raise invalid(f"Exactly one of {', '.join(_KINDS)} is required")
+    return given[0], params[given[0]]
+
+
+def _check_classifier(kind: str, members: dict[str, Any]) -> None:
+    """Refuse what cannot be done when the classifier is made, not when it is first used."""
+    if kind == "XMLClassifier":
+        raise unsupported(kind)
+    if kind == "JsonClassifier" and not members.get("JsonPath"):
+        raise invalid("JsonClassifier needs a JsonPath")
+    if members.get("CustomDatatypes") or members.get("CustomDatatypeConfigured"):  # what they are matched with is [U]
+        raise unsupported("CsvClassifier.CustomDatatypes")
+    if members.get("QuoteSymbol", '"') == members.get("Delimiter", ","):
+        raise invalid("CsvClassifier.QuoteSymbol must be different from the Delimiter")  # [C] BC:glue
+    try:
+        classify.custom({kind: members})
+    except ValueError as error:
+        raise invalid(f"{kind}: {error}") from None
+
+
+def _crawl_filter(condition: dict[str, Any]) -> Callable[[dict[str, Any]], bool]:
+    """A condition of ListCrawls; times are epoch milliseconds. [C] BC:glue. A crawl that has not ended has no END_TIME."""
+    field, value = condition.get("FieldName"), condition.get("FieldValue", "")
+    if field not in _FILTERED:
+        raise unsupported(f"ListCrawls.Filters FieldName {field}")
+    compare = getattr(operator, condition.get("FilterOperator", "EQ").lower())
+    if not field.endswith("_TIME"):
+        return lambda crawl: compare(crawl[_FILTERED[field]], value)
+    if not value.isdecimal():
+        raise invalid(f"The FieldValue of {field} is epoch milliseconds, not {value!r}")
+    return lambda crawl: _FILTERED[field] in crawl and compare(round(crawl[_FILTERED[field]] * 1000), int(value))
 
 
 def _refuse_while_running(item: dict[str, Any]) -> None:

@@ -1,8 +1,12 @@
 """Which files are one table, and which folders are its partitions.
 
 The include path is the root of one table where everything below it fits together; otherwise every folder in it is looked at
-by itself, and so on down to single files. Files fit together when their compression and depth are the same and, unless the
-crawler combines compatible schemas, the schemas are similar. [C] AWS_FACTS.md part 5: the guide's year_2017/year_2018 example.
+by itself, and so on down to single files. Files fit together when their format, compression and depth are the same and, unless
+the crawler combines compatible schemas, the schemas are similar. [C] AWS_FACTS.md part 5: the guide's year_2017/year_2018
+example. CSV files with another delimiter or without a header are of another format ([U] for the header).
+
+A table level says at which level tables lie, whatever their schemas. [C] GL/crawler-table-level; that the bucket is level 1 is
+[L]. Files above that level, and include paths below it, are grouped as without one ([U]).
 
 How similar is similar is only known as "more than 70 %" (AWS knowledge centre, glue-crawler-detect-schema) [L]. Read here as:
 two schemas are similar when more than 70 % of their column names are shared, and folders (or the files of one folder) are
@@ -16,7 +20,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property, reduce
 
-from .classify import Content
+from .content import Content, Format
 from .infer import Columns, merge
 
 _THRESHOLD = 0.7
@@ -50,6 +54,10 @@ class Group:
     @property
     def compression(self) -> str:
         return self.files[0].content.compression
+
+    @property
+    def format(self) -> Format:
+        return self.files[0].content.format
 
     @property
     def statistics(self) -> dict[str, str]:
@@ -87,11 +95,12 @@ class FoundTable(Group):
 
     @cached_property
     def partition_keys(self) -> list[str]:
-        """Hive's ``key=value`` folders name their key, others are ``partition_<level>``. [C]"""
-        keys = []
+        """Hive's ``key=value`` folders name their key, others are ``partition_<level>`` [C]; so is a repeated key ([U])."""
+        keys: list[str] = []
         for level, names in enumerate(zip(*self._folders)):
             found = {m["key"].lower() if (m := _HIVE.fullmatch(name)) else None for name in names}
-            keys.append(found.pop() or f"partition_{level}" if len(found) == 1 else f"partition_{level}")
+            key = found.pop() if len(found) == 1 else None
+            keys.append(key if key and key not in keys else f"partition_{level}")
         return keys
 
     def partitions(self) -> Iterable[tuple[tuple[str, ...], str, Group]]:
@@ -102,24 +111,29 @@ class FoundTable(Group):
             yield values, self.location + "/".join(folder) + "/", Group(tuple(files))
 
 
-def find_tables(root: tuple[str, ...], files: list[File], combine: bool) -> list[FoundTable]:
-    """Tables in the files below a folder. root: the folder's parts; combine: whatever their schemas."""
+def find_tables(root: tuple[str, ...], files: list[File], combine: bool, level: int = 0) -> list[FoundTable]:
+    """Tables in the files below a folder. root: the folder's parts; combine: whatever their schemas; level: of the tables."""
     if not files:
         return []
-    if _fit_together(files, combine):
+    above = len(root) + 1 < level
+    if not above and _fit_together(files, combine or len(root) + 1 == level):
         return [FoundTable(tuple(files), root)]
     here = [file for file in files if len(file.parts) == len(root) + 1]
     below = defaultdict(list)
     for file in files:
         if len(file.parts) > len(root) + 1:
             below[file.parts[:len(root) + 1]].append(file)
+    if above:
+        return find_tables(root, here, combine) + [t for at in below for t in find_tables(at, below[at], combine, level)]
     if not below:
         return [FoundTable((file,), file.parts, is_file=True) for file in here]
     return find_tables(root, here, combine) + [t for folder in below for t in find_tables(folder, below[folder], combine)]
 
 
 def _fit_together(files: list[File], combine: bool) -> bool:
-    if len({(file.content.compression, len(file.parts)) for file in files}) > 1:
+    kinds = ((file.content.compression, len(file.parts), file.content.format) for file in files)
+    first = next(kinds)
+    if any(kind != first for kind in kinds):
         return False
     folders = _by_folder(files).values()
     return combine or (all(_alike(file.content.columns for file in inside) for inside in folders)

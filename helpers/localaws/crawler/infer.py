@@ -1,11 +1,12 @@
-"""Types of JSON values as a Glue crawler names them, and how types of several values become one.
+"""Types of values as a Glue crawler names them, and how types of several values become one.
 
 A type is plain JSON, so that what was learnt of a file can be kept between crawls:
-``None`` nothing known yet (only nulls seen), ``"int"`` … ``"string"`` a scalar, ``[type]`` an array, ``{name: type}`` a struct.
+``None`` nothing known yet (only nulls seen), ``"int"`` … ``"string"`` a scalar (of Parquet a map too), ``[type]`` an array,
+``{name: type}`` a struct.
 
-`merge` is a least upper bound: null < everything < string, int < bigint < double. Its result does not depend on the order
-of the files (only the order of struct fields does: first appearance). [C]/[L] AWS_FACTS.md part 5. Chosen where that is
-silent ([U]): anything else that does not fit together is ``string``, so are a struct without fields and an array's element
+`merge` is a least upper bound: null < everything < string, int < bigint < double (Parquet's other numbers in between). Its
+result does not depend on the order of the files (only the order of struct fields does: first appearance). [C]/[L] AWS_FACTS.md
+part 5. Chosen where that is silent ([U]): anything else that does not fit together is ``string``, so are a struct without fields and an array's element
 that is never seen, and what lies deeper than `DEPTH` levels; an integer beyond 64 bits is ``double``.
 """
 from __future__ import annotations
@@ -18,7 +19,7 @@ Type = Any  # None | str | list[Type] | dict[str, Type]
 Columns = dict[str, Type]
 
 DEPTH = 64
-_NUMBERS = ("int", "bigint", "double")
+_NUMBERS = ("tinyint", "smallint", "int", "bigint", "float", "double")
 
 
 def infer(value: Any, depth: int = DEPTH) -> Type:

@@ -9,7 +9,7 @@ import json
 import os
 from pathlib import Path
 
-from .classify import Content
+from .content import Content, restored
 
 Seen = dict[str, tuple[str, Content]]  # by object: its ETag, and what was found in it
 
@@ -24,12 +24,11 @@ class Memory:
         if not self._path.exists():
             return {}
         stored = json.loads(self._path.read_text("utf-8"))
-        return {name: (etag, Content(**content | {"paths": tuple(content["paths"])}))
-                for name, (etag, content) in stored.items()}
+        return {name: (etag, restored(content)) for name, (etag, content) in stored.items()}
 
     def save(self, seen: Seen) -> None:
         temporary = self._path.with_suffix(".new")
-        temporary.write_text(json.dumps({name: (etag, vars(content)) for name, (etag, content) in seen.items()}), "utf-8")
+        temporary.write_text(json.dumps({name: (etag, content.stored()) for name, (etag, content) in seen.items()}), "utf-8")
         os.replace(temporary, self._path)
 
     def forget(self) -> None:

@@ -9,12 +9,16 @@ from ..service import AwsError, Caller
 
 TARGET_KINDS = ("S3Targets", "JdbcTargets", "MongoDBTargets", "DynamoDBTargets", "CatalogTargets", "DeltaTargets",
                 "IcebergTargets", "HudiTargets")
-# Configuration values that are implemented, by their path in the JSON document. [C] GL/crawler-configuration
-_CONFIGURATION = {
+# Configuration values that are implemented, by their path in the JSON document; int: any whole number above 0.
+# [C] GL/crawler-configuration, GL/crawler-table-level, GL/crawler-maximum-number-of-tables
+_CONFIGURATION: dict[str, Any] = {
     "Grouping.TableGroupingPolicy": "CombineCompatibleSchemas",
+    "Grouping.TableLevelConfiguration": int,
     "CrawlerOutput.Partitions.AddOrUpdateBehavior": "InheritFromTable",
     "CrawlerOutput.Tables.AddOrUpdateBehavior": "MergeNewColumns",
+    "CrawlerOutput.Tables.TableThreshold": int,
 }
+_MOST_SAMPLES = 249  # files of a leaf folder [C] BC:glue
 _DEFAULTS = {"Classifiers": [], "RecrawlPolicy": {"RecrawlBehavior": "CRAWL_EVERYTHING"},
              "LineageConfiguration": {"CrawlerLineageSettings": "DISABLE"},
              "LakeFormationConfiguration": {"UseLakeFormationCredentials": False, "AccountId": ""}}
@@ -62,10 +66,10 @@ def crawler_settings(caller: Caller, current: dict[str, Any], params: dict[str, 
     return settings
 
 
-def configuration(document: str | None) -> set[str]:
-    """The options switched on in a crawler's Configuration document, by their path in it."""
+def configuration(document: str | None) -> dict[str, Any]:
+    """The options set in a crawler's Configuration document, by their path in it."""
     if not document:
-        return set()
+        return {}
     try:
         parsed = json.loads(document)
         version = parsed.pop("Version", None)
@@ -75,9 +79,12 @@ def configuration(document: str | None) -> set[str]:
         raise invalid("Configuration needs \"Version\": 1.0")
     flat = _flatten(parsed)
     for path, value in flat.items():
-        if _CONFIGURATION.get(path) != value:
+        if _CONFIGURATION.get(path) is int:
+            if type(value) is not int or value < 1:
+                raise invalid(f"Configuration {path} must be an integer greater than 0, not {json.dumps(value)}")
+        elif _CONFIGURATION.get(path) != value:
             raise unsupported(f"Configuration {path} = {json.dumps(value)}")
-    return set(flat)
+    return flat
 
 
 def _flatten(value: dict[str, Any], at: str = "") -> dict[str, Any]:
@@ -108,14 +115,16 @@ def _targets(targets: dict[str, Any]) -> dict[str, Any]:
     if not targets.get("S3Targets"):
         raise invalid("Targets needs at least one of S3Targets")
     for target in targets["S3Targets"]:
-        for name in ("ConnectionName", "SampleSize", "EventQueueArn", "DlqEventQueueArn"):
+        for name in ("ConnectionName", "EventQueueArn", "DlqEventQueueArn"):
             if target.get(name):
                 raise unsupported(f"S3Targets.{name}")
+        if not 1 <= target.get("SampleSize", 1) <= _MOST_SAMPLES:
+            raise invalid(f"S3Targets.SampleSize must be between 1 and {_MOST_SAMPLES}")
         split_path(target.get("Path", ""))
         for pattern in target.get("Exclusions", []):
             glob(pattern)
     return {kind: [] for kind in TARGET_KINDS} | {
-        "S3Targets": [{"Path": t["Path"], "Exclusions": t.get("Exclusions", [])} for t in targets["S3Targets"]]}
+        "S3Targets": [{"Exclusions": []} | target for target in targets["S3Targets"]]}
 
 
 def split_path(path: str) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -18,14 +19,15 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from ..service import Context
 from .catalogue import Catalogue
-from .classify import SAMPLE_BYTES, Content, classify
+from .classify import Classifier, classify
+from .content import Content
 from .group import File, FoundTable, find_tables
 from .memory import Memory, Seen
 from .options import configuration, glob, role_arn, split_path
 
 # A small crawl takes AWS 1-2 minutes, most of it start-up [L]: 60 AWS seconds in all.
 STARTING_SECONDS, STOPPING_SECONDS = 45, 15
-READERS = 16
+READERS = 8
 LOG_GROUP = "/aws-glue/crawlers"
 
 Listing = dict[str, tuple[str, int]]  # by object, as "bucket/key": its ETag and size in bytes
@@ -38,17 +40,17 @@ class Stopped(Exception):
 class Crawl(threading.Thread):
     """The work of one run.
 
-    settings: the crawler's, as GetCrawler shows them; json_paths: those of its classifiers, in order. Set `stopping` to end it
+    settings: the crawler's, as GetCrawler shows them; classifiers: its own, in order. Set `stopping` to end it
     early. At the end `finished` is called with this crawl: `failed` tells how it went, `message` why or what was odd,
     `changes` the numbers of tables created, updated and deleted.
     """
 
-    def __init__(self, context: Context, arn: str, settings: dict[str, Any], json_paths: list[str], crawl_id: str,
+    def __init__(self, context: Context, arn: str, settings: dict[str, Any], classifiers: list[Classifier], crawl_id: str,
                  finished: Callable[[Crawl], None]):
         super().__init__(name=f"crawl-{settings['Name']}", daemon=True)
         self.arn, self.crawl_id, self.stopping = arn, crawl_id, threading.Event()
         self.failed, self.message, self.changes = False, "", (0, 0, 0)
-        self._context, self._settings, self._json_paths, self._finished = context, settings, json_paths, finished
+        self._context, self._settings, self._classifiers, self._finished = context, settings, classifiers, finished
         self._role = context.role(role_arn(arn.split(":")[4], settings["Role"]), service="glue.amazonaws.com", source_arn=arn)
         self._log: list[dict[str, Any]] = []
 
@@ -92,6 +94,7 @@ class Crawl(threading.Thread):
         """The objects below an include path, or the one object that it names, without what is excluded or ignored.
 
         Ignored are empty objects (folder markers among them) and names that begin with ``_`` or ``.``, as Athena ignores them.
+        With a SampleSize the first so many of each folder are taken ([U] which ones AWS takes).
         """
         bucket, prefix = split_path(target["Path"])
         folder = f"{prefix}/" if prefix else ""
@@ -104,10 +107,15 @@ class Crawl(threading.Thread):
         if not objects and prefix:  # the path of one object: of all keys that begin with it, it is the first
             first = s3.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1).get("Contents", [])
             objects = [item for item in first if item["Key"] == prefix]
-        excluded = [glob(pattern) for pattern in target["Exclusions"]]
-        return {f"{bucket}/{item['Key']}": (item["ETag"], item["Size"]) for item in objects
-                if item["Size"] and not item["Key"].rpartition("/")[2].startswith(("_", "."))
-                and not any(pattern.fullmatch(item["Key"][len(folder):]) for pattern in excluded)}
+        excluded, most = [glob(pattern) for pattern in target["Exclusions"]], target.get("SampleSize")
+        listing, in_folder = Listing(), Counter[str]()
+        for item in objects:
+            leaf, _, name = item["Key"].rpartition("/")
+            if item["Size"] and not name.startswith(("_", ".")) and (most is None or in_folder[leaf] < most) and not any(
+                    pattern.fullmatch(item["Key"][len(folder):]) for pattern in excluded):
+                in_folder[leaf] += 1
+                listing[f"{bucket}/{item['Key']}"] = item["ETag"], item["Size"]
+        return listing
 
     def _learn(self, listings: list[Listing], known: Seen) -> Seen:
         """What is in each listed object. Objects that were read before are not read again; see `memory`."""
@@ -130,27 +138,32 @@ class Crawl(threading.Thread):
         name, _, size = item
         bucket, _, key = name.partition("/")
         s3 = self._role.client("s3")
+
+        def read(start: int, end: int) -> bytes:
+            return s3.get_object(Bucket=bucket, Key=key, Range=f"bytes={start}-{end - 1}")["Body"].read()
+
         try:
-            body = s3.get_object(Bucket=bucket, Key=key, Range=f"bytes=0-{SAMPLE_BYTES - 1}")["Body"].read()
+            return classify(read, size, self._classifiers)
         except s3.exceptions.NoSuchKey:
             return None
-        return classify(body, size, self._json_paths)
 
     def _note_unknown(self, seen: Seen) -> None:
-        unknown = [name for name, (_, content) in seen.items() if content.columns is None]
-        for name in unknown[:20]:
-            self._say(f"INFO : s3://{name} is no JSON: classification UNKNOWN, no table is made of it")
+        unknown = [f"s3://{name}, which {content.reason}" for name, (_, content) in seen.items() if content.format is None]
+        for line in unknown[:20]:
+            self._say(f"INFO : No table is made of {line}: classification UNKNOWN")
         if unknown:
-            self.message = f"{len(unknown)} of {len(seen)} files have classification UNKNOWN, such as s3://{unknown[0]}"
+            self.message = f"{len(unknown)} of {len(seen)} files have classification UNKNOWN, such as {unknown[0]}"
 
     def _tables(self, path: str, listing: Listing, seen: Seen) -> list[FoundTable]:
         bucket, prefix = split_path(path)
         files = [File(bucket, tuple(name.split("/")[1:]), size, seen[name][1]) for name, (_, size) in listing.items()
-                 if name in seen and seen[name][1].columns is not None]
+                 if name in seen and seen[name][1].format is not None]
         root = tuple(prefix.split("/")) if prefix else ()
         if [file.parts for file in files] == [root]:
             return [FoundTable(tuple(files), root, is_file=True)]
-        return find_tables(root, files, "Grouping.TableGroupingPolicy" in configuration(self._settings.get("Configuration")))
+        options = configuration(self._settings.get("Configuration"))
+        return find_tables(root, files, "Grouping.TableGroupingPolicy" in options,
+                           options.get("Grouping.TableLevelConfiguration", 0))
 
     def _say(self, line: str) -> None:
         """A line of the crawler's log; `_write_log` sends them all at the end."""
