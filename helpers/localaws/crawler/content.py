@@ -61,5 +61,5 @@ class Sample:
 
     def lines(self, most: int) -> list[str]:
         """Complete lines that are not blank, `most` at most."""
-        lines = self.text.splitlines()
-        return [line for line in (lines if self.whole else lines[:-1]) if line.strip()][:most]
+        lines = self.text.split("\n")
+        return [line.rstrip("\r") for line in (lines if self.whole else lines[:-1]) if line.strip()][:most]
