@@ -1,12 +1,12 @@
 """Glue's catalogue where MiniStack answers otherwise than AWS: names, partitions by expression and in pages, deleting many."""
 
+import contextlib
 import json
 import sqlite3
 
 _PAGE = 1000
 _NUMBERS = {"tinyint", "smallint", "int", "integer", "bigint", "long"}
 _TYPES = _NUMBERS | {"string", "date", "timestamp", "decimal", "char", "varchar"}
-_COMPARED = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ}
 
 
 class Refused(Exception):
@@ -18,6 +18,7 @@ class Catalogue:
 
     - Names of databases and tables are folded to lower case [C, BC:glue].
     - A table without an Owner has none in answers either; clients hand it back, and an empty one is not valid [C, BC:glue].
+    - SearchTables finds tables of every database by a text [C, BC:glue]; its Filters and SortCriteria are refused by name.
     - GetPartitions filters by Expression, in pages; BatchDeletePartition deletes at most 25; what is about a table or partition
       that does not exist is EntityNotFoundException [C, BC:glue].
     """
@@ -47,7 +48,7 @@ class Catalogue:
         _fold(operation, params)
         own = {"GetPartitions": self._get_partitions, "BatchDeletePartition": self._batch_delete, "DeletePartition": self._delete,
                "GetTable": self._get_tables, "GetTables": self._get_tables, "CreatePartition": self._with_table,
-               "BatchCreatePartition": self._with_table}.get(operation)
+               "BatchCreatePartition": self._with_table, "SearchTables": self._search}.get(operation)
         if own is None:
             return await self._original.handle_request(method, path, headers, json.dumps(params).encode() if params else body, query_params)
         try:
@@ -78,12 +79,21 @@ class Catalogue:
         if params.get("ExcludeColumnSchema"):
             found = [part | {"StorageDescriptor": {key: value for key, value in part["StorageDescriptor"].items() if key != "Columns"}}
                      for part in found]
-        try:
-            begin = int(params.get("NextToken") or 0)
-        except ValueError:
-            raise Refused("InvalidInputException", "NextToken is invalid") from None
-        end = begin + params.get("MaxResults", _PAGE)
-        return {"Partitions": found[begin:end], **({"NextToken": str(end)} if end < len(found) else {})}
+        return _page("Partitions", found, params)
+
+    async def _search(self, ask, _, params: dict) -> dict:
+        """A text in quotes is the whole name or description; without, a part of either or of a column's, in any case [C, BC:glue]."""
+        for name in ("Filters", "SortCriteria"):
+            if params.get(name):
+                raise Refused("InvalidInputException", f"The local AWS does not support SearchTables {name}")
+        text, found = params.get("SearchText", ""), []
+        for database in (await ask("GetDatabases", {}))["DatabaseList"]:
+            found += (await self._get_tables(ask, "GetTables", {"DatabaseName": database["Name"]}))["TableList"]
+        if len(text) > 1 and text[0] == text[-1] == '"':
+            found = [table for table in found if text[1:-1] in (table["Name"], table.get("Description"))]
+        else:
+            found = [table for table in found if any(text.lower() in word.lower() for word in _words(table))]
+        return _page("TableList", found, params)
 
     async def _delete(self, ask, operation: str, params: dict) -> dict:
         await ask("GetPartition", params)
@@ -101,6 +111,23 @@ class Catalogue:
             except Refused as error:
                 errors.append({"PartitionValues": item["Values"], "ErrorDetail": {"ErrorCode": error.args[0], "ErrorMessage": error.args[1]}})
         return {"Errors": errors}
+
+
+def _page(member: str, items: list, params: dict) -> dict:
+    """One page of an answer; the token is the next item's place."""
+    try:
+        begin = int(params.get("NextToken") or 0)
+    except ValueError:
+        raise Refused("InvalidInputException", "NextToken is invalid") from None
+    end = begin + params.get("MaxResults", _PAGE)
+    return {member: items[begin:end], **({"NextToken": str(end)} if end < len(items) else {})}
+
+
+def _words(table: dict) -> list[str]:
+    """What a search looks at."""
+    columns = [*table.get("StorageDescriptor", {}).get("Columns", []), *table.get("PartitionKeys", [])]
+    return [table["Name"], table.get("Description", ""), *(column["Name"] for column in columns),
+            *(table.get("Parameters") or {}).values()]
 
 
 def _table_of(params: dict) -> dict:
@@ -125,15 +152,22 @@ def chosen(partitions: list[dict], keys: list[dict], expression: str) -> list[di
         if kind not in _TYPES:
             raise Refused("InvalidInputException", f"Unsupported partition key type: {kind}")
     affinity = ["INTEGER" if kind in _NUMBERS else "NUMERIC" if kind == "decimal" else "TEXT" for kind in kinds]
-    with sqlite3.connect(":memory:") as database:
+    with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as database:
         columns = ", ".join('"{}" {}'.format(key["Name"].replace('"', '""'), kind) for key, kind in zip(keys, affinity))
         database.execute(f"CREATE TABLE partitions ({columns})")
         database.executemany(f"INSERT INTO partitions VALUES ({', '.join('?' * len(keys))})", (
             [None if value == "__HIVE_DEFAULT_PARTITION__" else value for value in part["Values"]] for part in partitions))
         database.execute("PRAGMA case_sensitive_like = ON")
-        # Comparisons only: nothing that calls, writes or attaches.
-        database.set_authorizer(lambda action, what, detail, *_: sqlite3.SQLITE_OK if action in _COMPARED or (
-            action == sqlite3.SQLITE_FUNCTION and detail == "like") else sqlite3.SQLITE_DENY)
+        selects = iter([sqlite3.SQLITE_OK])  # ours is the only one
+
+        def allowed(action: int, _, detail: str | None, *__) -> int:
+            """Comparisons only: nothing that calls, writes or attaches."""
+            if action == sqlite3.SQLITE_SELECT:
+                return next(selects, sqlite3.SQLITE_DENY)
+            reads = action == sqlite3.SQLITE_READ or (action == sqlite3.SQLITE_FUNCTION and detail == "like")
+            return sqlite3.SQLITE_OK if reads else sqlite3.SQLITE_DENY
+
+        database.set_authorizer(allowed)
         try:
             return [partitions[number - 1] for number, in database.execute(
                 f"SELECT rowid FROM partitions WHERE ({expression}) ORDER BY rowid").fetchall()]

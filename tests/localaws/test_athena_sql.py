@@ -14,7 +14,7 @@ from helpers.localaws.athena.engine import Job, Run, check
 from helpers.localaws.athena.errors import ParseFailure, QueryFailure
 from helpers.localaws.athena.functions import AGGREGATES, FUNCTIONS, KNOWN, REFERENCE
 from helpers.localaws.athena.results import page
-from helpers.localaws.athena.serde import ObjectCache
+from helpers.localaws.athena.objects import ObjectCache
 
 
 class Shelf:
@@ -1236,7 +1236,7 @@ def test_an_argument_of_another_type_is_refused(answer, expression):
     "sql",
     [
         "EXPLAIN SELECT 1",
-        "PREPARE p FROM SELECT 1",
+        "PREPARE p FROM DROP TABLE t",
         "CREATE TABLE t (a int) LOCATION 's3://b/' ",
         "DELETE FROM t",
         "ALTER TABLE t ADD COLUMNS (a int)",

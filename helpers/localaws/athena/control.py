@@ -15,6 +15,8 @@ from botocore.exceptions import ClientError
 
 from ..service import AwsError, Caller, Context, Service, now
 from .errors import ParseFailure, QueryFailure
+from .saved import SavedStatements
+from .statements import PREPARED
 
 _FINAL = ("SUCCEEDED", "FAILED", "CANCELLED")
 _CATALOG = "AwsDataCatalog"
@@ -49,7 +51,7 @@ def _unsupported(what: str) -> AwsError:
     return _invalid(f"The local AWS does not support {what}")
 
 
-class Athena(Service):
+class Athena(SavedStatements, Service):
     name = "athena"
     validation_error = "InvalidRequestException"
 
@@ -57,6 +59,7 @@ class Athena(Service):
         super().__init__(context)
         self._workgroups = context.store("workgroups")
         self._queries = context.store("queries")
+        self._prepared, self._named = context.store("prepared"), context.store("named")
         self._tokens: dict[tuple, str] = {}
         self._runs: dict[str, object] = {}
         self._cancelled: set[str] = set()
@@ -145,7 +148,7 @@ class Athena(Service):
             {**{key: item[key] for key in ("Name", "State", "Description", "CreationTime")}, "EngineVersion": _ENGINE}
             for item in found
         ]
-        return _paged("WorkGroups", groups, params)
+        return self._paged("WorkGroups", groups, params)
 
     def update_work_group(self, caller: Caller, params: dict) -> dict:
         found = self._workgroup(caller, params["WorkGroup"])
@@ -172,10 +175,11 @@ class Athena(Service):
             for key in self._queries
             if self._queries[key]["WorkGroup"] == name and self._queries[key]["Owner"] == _owner(caller)
         ]
+        used = [(self._queries, key) for key in used] + self._saved_in(caller, name)
         if used and not params.get("RecursiveDeleteOption"):
             raise _invalid(f"WorkGroup {name} is not empty.")
-        for key in used:
-            del self._queries[key]
+        for store, key in used:
+            del store[key]
         del self._workgroups[caller.arn("athena", f"workgroup/{name}")]
         return {}
 
@@ -224,9 +228,13 @@ class Athena(Service):
             raise _unsupported(f"the data catalog {context['Catalog']}")
         results = self._result_configuration(params.get("ResultConfiguration", {}), group["Configuration"])
         from . import engine
-        failure, statement = None, None
+        failure, statement, text = None, None, sql
+        parameters = params.get("ExecutionParameters", [])
         try:
             statement = engine.check(sql)
+            if statement.kind == "EXECUTE":
+                text, parameters = self._prepared_text(caller, group["Name"], statement.name), parameters or statement.options["using"]
+                statement = engine.check(text)
         except ParseFailure as error:
             raise AwsError("InvalidRequestException", str(error), AthenaErrorCode="MALFORMED_QUERY") from None
         except QueryFailure as error:
@@ -265,14 +273,14 @@ class Athena(Service):
             return {"QueryExecutionId": identifier}
         job = engine.Job(
             identifier,
-            sql,
+            text,
             statement,
             context.get("Database", "default").strip("`").lower(),
             output,
-            params.get("ExecutionParameters", []),
+            parameters,
             group["Configuration"].get("BytesScannedCutoffPerQuery"),
         )
-        self._pool.submit(self._run, caller, job, submitted)
+        self._pool.submit(self._run, caller, group["Name"], job, submitted)
         return {"QueryExecutionId": identifier}
 
     def _result_configuration(self, asked: dict, group: dict) -> dict:
@@ -294,7 +302,7 @@ class Athena(Service):
             raise _unsupported("AclConfiguration")
         return {**chosen, "OutputLocation": chosen["OutputLocation"].rstrip("/") + "/"}
 
-    def _run(self, caller: Caller, job, submitted: float) -> None:
+    def _run(self, caller: Caller, group: str, job, submitted: float) -> None:
         """One query, on a thread of the pool. Whatever happens ends in a final state."""
         started = time.monotonic()
         waiting = max(0, int((now() - submitted) * 1000))
@@ -312,13 +320,15 @@ class Athena(Service):
                 self._status(job.id, State="RUNNING")
             statistics = {}
             try:
+                if job.statement.kind in PREPARED:
+                    self._prepare(caller, group, job.statement)
                 outcome = run()
             except ScanLimit as limit:
                 self._finish(job.id, "CANCELLED", str(limit), self._statistics(started, waiting, run.scanned))
                 return
             except QueryFailure as failure:
                 statistics = self._statistics(started, waiting, run.scanned if failure.name.startswith("HIVE") else 0)
-                self._fail(job.id, failure, statistics)
+                self._fail(job.id, failure, statistics, job.sql)
                 return
             except duckdb.InterruptException:
                 self._finish(job.id, "CANCELLED", "Query cancelled by user")
@@ -372,8 +382,9 @@ class Athena(Service):
                 identifier, State=state, CompletionDateTime=now(), **({"StateChangeReason": reason} if reason else {}), **members
             )
 
-    def _fail(self, identifier: str, failure: QueryFailure, statistics: dict | None = None) -> None:
-        sql = self._queries[identifier]["Query"]
+    def _fail(self, identifier: str, failure: QueryFailure, statistics: dict | None = None, sql: str | None = None) -> None:
+        """`sql`: the text in which the failure's place is, if it is not the query's own: EXECUTE's is the prepared one."""
+        sql = sql or self._queries[identifier]["Query"]
         self._finish(identifier, "FAILED", failure.reason(sql), statistics or self._statistics(time.monotonic(), 0, 0),
                      AthenaError=failure.error(sql))
 
@@ -403,7 +414,7 @@ class Athena(Service):
             if item["WorkGroup"] == name and item["Owner"] == _owner(caller)
         ]
         found.sort(key=lambda item: item["Status"]["SubmissionDateTime"], reverse=True)
-        return _paged("QueryExecutionIds", [item["QueryExecutionId"] for item in found], params)
+        return self._paged("QueryExecutionIds", [item["QueryExecutionId"] for item in found], params)
 
     def stop_query_execution(self, caller: Caller, params: dict) -> dict:
         identifier = params["QueryExecutionId"]
@@ -463,7 +474,7 @@ class Athena(Service):
 
     def list_databases(self, caller: Caller, params: dict) -> dict:
         _own_catalog(params["CatalogName"])
-        return _paged("DatabaseList", [_database(item) for item in self._catalog(caller).databases()], params)
+        return self._paged("DatabaseList", [_database(item) for item in self._catalog(caller).databases()], params)
 
     def get_database(self, caller: Caller, params: dict) -> dict:
         _own_catalog(params["CatalogName"])
@@ -475,7 +486,7 @@ class Athena(Service):
         _found(catalog.database(params["DatabaseName"]))
         pattern = params.get("Expression", "").replace("*", ".*") or ".*"
         found = [_table(item) for item in catalog.tables(params["DatabaseName"]) if re.fullmatch(pattern, item["Name"])]
-        return _paged("TableMetadataList", found, params)
+        return self._paged("TableMetadataList", found, params)
 
     def get_table_metadata(self, caller: Caller, params: dict) -> dict:
         _own_catalog(params["CatalogName"])
@@ -485,6 +496,16 @@ class Athena(Service):
     def _catalog(self, caller: Caller):
         from .catalog import Catalog
         return Catalog(self._client("glue", caller))
+
+    @staticmethod
+    def _paged(member: str, items: list, params: dict) -> dict:
+        """One page; the token is the next item's place."""
+        try:
+            begin = int(params.get("NextToken", 0))
+        except ValueError:
+            raise _invalid("NextToken is invalid") from None
+        end = begin + params.get("MaxResults", 50)
+        return {member: items[begin:end], **({"NextToken": str(end)} if end < len(items) else {})}
 
 
 def _owner(caller: Caller) -> str:
@@ -517,16 +538,6 @@ def _checked(configuration: dict) -> dict:
         if configuration.get(name):
             raise _unsupported(f"the workgroup setting {name}")
     return {name: value for name, value in configuration.items() if name in _SETTINGS}
-
-
-def _paged(member: str, items: list, params: dict) -> dict:
-    """One page; the token is the next item's place."""
-    try:
-        begin = int(params.get("NextToken", 0))
-    except ValueError:
-        raise _invalid("NextToken is invalid") from None
-    end = begin + params.get("MaxResults", 50)
-    return {member: items[begin:end], **({"NextToken": str(end)} if end < len(items) else {})}
 
 
 def _own_catalog(name: str) -> None:

@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError
 from sqlglot import exp
 
 from . import catalog as ddl
+from . import information_schema
 from . import translate
 from .catalog import CATALOG, Catalog
 from .errors import ParseFailure, QueryFailure, not_supported, out_of_range, type_failure
@@ -24,7 +25,7 @@ from .functions import define
 from .results import header, write_csv
 from .scalars import MARK
 from .objects import ObjectCache, list_objects, split_uri
-from .statements import Statement, parse_statement
+from .statements import PREPARED, Statement, parse_statement
 from .tables import HIDDEN, TableReader
 from .types import column_info, hive_type, printed, quote, sql_text, stored_type
 
@@ -111,6 +112,8 @@ class Run:
                 outcome = self._unload()
             elif statement.kind == "INSERT":
                 outcome = self._insert()
+            elif statement.kind in PREPARED:  # the control plane has done it
+                outcome = self._text([], [])
             elif statement.kind == "CREATE_VIEW":
                 outcome = self._create_view()
             else:
@@ -161,6 +164,8 @@ class Run:
     def _relation(self, reference: translate.Reference, used, hidden, views: tuple[str, ...]) -> translate.Relation:
         if reference.catalog not in (CATALOG, ""):
             raise QueryFailure("CATALOG_NOT_FOUND", f"Catalog '{reference.catalog}' does not exist", at=reference.at)
+        if reference.database == information_schema.NAME:
+            return information_schema.relation(self.connection, self.catalog, reference)
         table = self.catalog.need_table(reference.database, reference.name, reference.at)
         if ddl.is_view(table):
             full = f"{reference.database}.{reference.name}"

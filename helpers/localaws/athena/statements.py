@@ -15,11 +15,9 @@ _START = (
     "'EXECUTE', 'EXPLAIN', 'GRANT', 'INSERT', 'MERGE', 'PREPARE', 'REFRESH', 'RESET', 'REVOKE', 'ROLLBACK', 'SET', 'SHOW', 'START', "
     "'TRUNCATE', 'UPDATE', 'USE', <query>"
 )
+PREPARED = ("PREPARE", "DEALLOCATE_PREPARE")
 _REFUSED = {
     "explain",
-    "prepare",
-    "execute",
-    "deallocate",
     "delete",
     "update",
     "merge",
@@ -186,11 +184,42 @@ def parse_statement(sql: str) -> Statement:
             start, end = scan.parenthesised()
             columns = [part.strip().strip('"').lower() for part in sql[start:end].split(",")]
         return Statement("INSERT", "DML", database, name, query=scan.rest(), options={"columns": columns})
+    if scan.accept("prepare"):
+        name = scan.identifier()
+        scan.expect("from")
+        inner = parse_statement(query := scan.rest())
+        if inner.type != "DML" and inner.kind != "CREATE_TABLE_AS_SELECT":
+            raise not_supported(f"PREPARE of {inner.kind}")
+        return Statement("PREPARE", "DDL", name=name, query=query)
+    if scan.accept("execute"):
+        name, using = scan.identifier(), []
+        if scan.accept("using"):
+            using = _expressions(scan)
+        return scan.end(Statement("EXECUTE", "DML", name=name, options={"using": using}))
+    if scan.accept("deallocate", "prepare"):
+        return scan.end(Statement("DEALLOCATE_PREPARE", "DDL", name=scan.identifier()))
     if first in _REFUSED:
         raise not_supported(f"{first.upper()} statements")
     if not scan.tokens:
         raise ParseFailure("line 1:1: mismatched input '<EOF>'. Expecting: " + _START)
     raise ParseFailure(f"{position(sql, scan.tokens[0][1])}mismatched input '{scan.tokens[0][0]}'. Expecting: {_START}")
+
+
+def _expressions(scan: _Scanner) -> list[str]:
+    """`4, 'text', DATE '2024-01-01', f(1, 2)`: the text of each."""
+    found, depth, begin = [], 0, None
+    while scan.peek():
+        token, start = scan.tokens[scan.at]
+        scan.at += 1
+        depth += (token in ("(", "[")) - (token in (")", "]"))
+        begin = start if begin is None else begin
+        if scan.peek() == "" or (scan.peek() == "," and not depth):
+            found.append(scan.sql[begin:start + len(token)])
+            begin = None
+            scan.accept(",")
+    if not found:
+        raise scan.failure()
+    return found
 
 
 def _with(scan: _Scanner) -> dict:

@@ -42,6 +42,8 @@ _SCALARS = {
     "uuid": ("uuid", None, 0),
 }
 
+_TRINO = {"string": "varchar", "int": "integer", "float": "real", "binary": "varbinary", "timestamp": "timestamp(3)"}
+
 
 @dataclass(frozen=True)
 class HiveType:
@@ -98,6 +100,15 @@ class HiveType:
             return f"map_from_entries(list_transform({entries}, lambda {one}: {pair}))"
         places = (f"json_extract({value}, {sql_text('$.' + quote(name))})" for name, _ in self.inner)
         return f"struct_pack({', '.join(f'{quote(name)} := {item(kind, place)}' for (name, kind), place in zip(self.inner, places))})"
+
+    @property
+    def trino(self) -> str:
+        """Trino's spelling: `row(a bigint)` for `struct<a:bigint>`."""
+        if self.name == "struct":
+            return f"row({', '.join(f'{name} {kind.trino}' for name, kind in self.inner)})"
+        if self.inner:
+            return f"{self.name}({', '.join(kind.trino for _, kind in self.inner)})"
+        return _TRINO.get(self.name, self.name) + (f"({','.join(map(str, self.arguments))})" if self.arguments else "")
 
     def __str__(self) -> str:
         if self.name == "struct":
