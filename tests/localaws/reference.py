@@ -107,7 +107,7 @@ SECTIONS = (
     Section("Pipes", "pipes", ("pipes",), BY_NAME["pipes"]),
     Section("Firehose", "firehose", ("firehose",), BY_NAME["firehose"]),
     Section("Crawlers", "crawler", ("crawler",), BY_NAME["glue"]),
-    Section("Athena", "athena", ("athena", "catalogue", "catalog"), BY_NAME["athena"]),
+    Section("Athena", "athena", ("athena", "catalogue"), BY_NAME["athena"]),
     Section("Roles, life and the gateway", "", ("roles", "iam", "gateway", "lifecycle", "service", "endurance")),
 )
 SPELLINGS = {word.lower(): word for word in (
