@@ -104,61 +104,10 @@ def lake(aws):
 
 
 # --- running ------------------------------------------------------------------------------------------------------------------
-def test_query_succeeds_with_its_files_in_place(lake):
-    execution = lake.run("SELECT count(*) FROM orders")
-    identifier = execution["QueryExecutionId"]
-    assert execution["ResultConfiguration"]["OutputLocation"] == f"{lake.output}/{identifier}.csv"
-    assert lake.read(f"{lake.output}/{identifier}.csv") == '"_col0"\n"10"\n'
-    assert lake.read(f"{lake.output}/{identifier}.csv.metadata")
-    assert execution["StatementType"] == "DML" and execution["SubstatementType"] == "SELECT"
-    assert execution["Status"]["SubmissionDateTime"] <= execution["Status"]["CompletionDateTime"]
-
-
-def test_scanned_bytes_are_the_sizes_of_the_objects_read(lake):
-    sizes = [item["Size"] for item in lake.s3.list_objects_v2(Bucket=lake.name, Prefix="orders/")["Contents"]
-             if item["Key"].endswith((".json", ".gz")) and "_temporary" not in item["Key"]]
-    assert lake.run("SELECT orderid FROM orders LIMIT 1")["Statistics"]["DataScannedInBytes"] == sum(sizes)
-
-
-def test_null_is_empty_without_quotes_and_an_empty_string_is_quoted(lake):
-    execution = lake.run("SELECT 'a\"b' AS x, NULL AS y, '' AS z")
-    assert lake.read(execution["ResultConfiguration"]["OutputLocation"]) == '"x","y","z"\n"a""b",,""\n'
-    row = lake.athena.get_query_results(QueryExecutionId=execution["QueryExecutionId"])["ResultSet"]["Rows"][1]["Data"]
-    assert row == [{"VarCharValue": 'a"b'}, {}, {"VarCharValue": ""}]
-
-
-def test_column_metadata_is_in_athenas_words(lake):
-    execution = lake.run(
-        "SELECT orderid, quantity, price, 1.25, count(*) c, true, current_timestamp, date '2024-01-01', timestamp "
-        "'2024-01-01 00:00:00', array[1] FROM orders GROUP BY 1, 2, 3"
-    )
-    columns = lake.athena.get_query_results(QueryExecutionId=execution["QueryExecutionId"])["ResultSet"]["ResultSetMetadata"][
-        "ColumnInfo"
-    ]
-    assert [(column["Name"], column["Type"]) for column in columns] == [
-        ("orderid", "varchar"),
-        ("quantity", "integer"),
-        ("price", "double"),
-        ("_col3", "decimal"),
-        ("c", "bigint"),
-        ("_col5", "boolean"),
-        ("_col6", "timestamp with time zone"),
-        ("_col7", "date"),
-        ("_col8", "timestamp"),
-        ("_col9", "array"),
-    ]
-    assert (columns[3]["Precision"], columns[3]["Scale"]) == (3, 2)
-
-
-def test_results_come_in_pages(lake):
-    execution = lake.run("SELECT n FROM UNNEST(sequence(1, 2500)) AS t(n) ORDER BY n")
-    pages = list(lake.athena.get_paginator("get_query_results").paginate(QueryExecutionId=execution["QueryExecutionId"]))
-    values = [row["Data"][0]["VarCharValue"] for page in pages for row in page["ResultSet"]["Rows"]]
-    assert [len(page["ResultSet"]["Rows"]) for page in pages] == [1000, 1000, 501]
-    assert values == ["n", *map(str, range(1, 2501))]
 
 
 def test_same_token_starts_one_query(lake):
+    """[C] BC:athena, StartQueryExecution ClientRequestToken."""
     request = {
         "QueryString": "SELECT 1",
         "ClientRequestToken": uuid.uuid4().hex,
@@ -171,6 +120,7 @@ def test_same_token_starts_one_query(lake):
 
 
 def test_running_query_can_be_stopped(lake):
+    """[C] AL, QUEUED, RUNNING, then CANCELLED."""
     sql = "SELECT count(*) FROM UNNEST(sequence(1, 5000)) AS a(x), UNNEST(sequence(1, 5000)) AS b(y), UNNEST(sequence(1, 5000)) AS c(z) WHERE x * y % 7 = z"
     identifier = lake.athena.start_query_execution(QueryString=sql, ResultConfiguration={"OutputLocation": lake.output})[
         "QueryExecutionId"
@@ -182,21 +132,19 @@ def test_running_query_can_be_stopped(lake):
 
 
 def test_query_without_an_output_location_is_refused(lake):
+    """[C] BC:athena, ResultConfiguration; the sentence AL."""
     with pytest.raises(lake.athena.exceptions.InvalidRequestException, match="No output location provided"):
         lake.athena.start_query_execution(QueryString="SELECT 1")
 
 
 def test_malformed_query_is_refused_at_the_start(lake):
+    """[L] AL, consistent with `WR`: InvalidRequestException, never FAILED."""
     with pytest.raises(lake.athena.exceptions.InvalidRequestException, match="line 1:8: mismatched input 'FROM'"):
         lake.run("SELECT FROM orders")
 
 
-def test_result_reuse_is_refused_by_name(lake):
-    with pytest.raises(lake.athena.exceptions.InvalidRequestException, match="ResultReuseConfiguration"):
-        lake.run("SELECT 1", ResultReuseConfiguration={"ResultReuseByAgeConfiguration": {"Enabled": True, "MaxAgeInMinutes": 5}})
-
-
 def test_unresolved_names_fail_with_place_and_type(lake):
+    """[C] captured 2023-10-23 (column); [L] AL (table)."""
     execution = lake.run("SELECT banana FROM orders")
     reason = "COLUMN_NOT_FOUND: line 1:8: Column 'banana' cannot be resolved or requester is not authorized to access requested resources"
     assert execution["Status"]["StateChangeReason"] == reason
@@ -214,18 +162,21 @@ def test_unresolved_names_fail_with_place_and_type(lake):
 
 
 def test_alias_of_the_select_list_is_unknown_to_group_by(lake):
+    """[C] Trino reference, SELECT: GROUP BY takes input columns and ordinals."""
     assert lake.reason("SELECT upper(orderid) AS u, count(*) FROM orders GROUP BY u").startswith(
         "COLUMN_NOT_FOUND: line 1:59: Column 'u'"
     )
 
 
 def test_execution_parameters_take_the_place_of_question_marks(lake):
+    """[C] BC:athena, ExecutionParameters."""
     assert lake.rows(
         "SELECT orderid FROM orders WHERE quantity > ? AND product_name = ?", ExecutionParameters=["6", "'Mug'"]
     ) == [["orderid"], ["o7"], ["o9"]]
 
 
 def test_executions_are_listed_newest_first(lake):
+    """[C] BC:athena, ListQueryExecutions and BatchGetQueryExecution; the order [L]."""
     first, second = (lake.run(f"SELECT {n}")["QueryExecutionId"] for n in (1, 2))
     listed = lake.athena.list_query_executions()["QueryExecutionIds"]
     assert listed[:2] == [second, first]
@@ -235,92 +186,13 @@ def test_executions_are_listed_newest_first(lake):
 
 # --- tables -------------------------------------------------------------------------------------------------------------------
 def test_names_are_case_insensitive_and_keep_their_spelling_in_the_header(lake):
+    """[C] AT/tables-databases-columns-names."""
     assert lake.rows("SELECT OrderID, QUANTITY AS Qty FROM Orders WHERE Quantity = 1") == [["OrderID", "Qty"], ["o1", "1"]]
-
-
-def test_path_column_names_the_object(lake):
-    assert lake.rows('SELECT DISTINCT "$path" FROM orders ORDER BY 1')[1:] == [
-        [f"s3://{lake.name}/orders/a.json"],
-        [f"s3://{lake.name}/orders/b.json.gz"],
-    ]
-    assert lake.rows('SELECT *, "$path" AS p FROM orders LIMIT 1')[0] == [*(name for name, _ in COLUMNS), "p"]
-
-
-def test_malformed_line_fails_the_query_unless_it_is_ignored(lake):
-    body = '{"orderid": "a", "quantity": 1}\noops\n{"orderid": "b"}\n'
-    for name, properties in (("strict", {}), ("forgiving", {"ignore.malformed.json": "TRUE"})):
-        lake.table(name, **properties)
-        lake.put(f"{name}/x.json", body)
-    assert lake.reason("SELECT count(*) FROM strict").startswith(
-        "HIVE_CURSOR_ERROR: Row is not a valid JSON Object - JSONException: "
-    )
-    assert lake.rows("SELECT orderid, quantity FROM forgiving")[1:] == [["a", "1"], [None, None], ["b", None]]
-
-
-def test_only_the_first_of_concatenated_objects_counts(lake):
-    lake.table("joined")
-    lake.put("joined/x.json", '{"orderid": "a"}{"orderid": "b"}{"orderid": "c"}')
-    assert lake.rows("SELECT count(*), max(orderid) FROM joined")[1:] == [["1", "a"]]
-
-
-def test_keys_match_in_any_case_and_a_missing_key_is_null(lake):
-    lake.table("cases")
-    lake.put("cases/x.json", '{"OrderId": "a", "QUANTITY": 5}\n{"orderid": "b"}\n')
-    assert lake.rows("SELECT orderid, quantity FROM cases")[1:] == [["a", "5"], ["b", None]]
-
-
-@pytest.mark.parametrize("value", ["499.99", '"many"', "true"])
-def test_value_of_the_wrong_type_fails_when_its_column_is_read(lake, value):
-    name = f"wrong{uuid.uuid4().hex[:6]}"
-    lake.table(name)
-    lake.put(f"{name}/x.json", f'{{"orderid": "a", "quantity": {value}}}\n')
-    assert lake.reason(f"SELECT quantity FROM {name}").startswith("HIVE_BAD_DATA: Error parsing field value '")
-    assert lake.rows(f"SELECT orderid FROM {name}")[1:] == [["a"]]
-
-
-def test_nested_types_are_read_and_printed(lake):
-    lake.table(
-        "nested",
-        [("id", "int"), ("item", "struct<name:string,size:int>"), ("tags", "array<string>"), ("stock", "map<string,int>")],
-    )
-    lake.put(
-        "nested/x.json", '{"id": 1, "item": {"Name": "Mug", "size": 3}, "tags": ["a", null], "stock": {"x": 2}}\n{"id": 2}\n'
-    )
-    assert lake.rows("SELECT item.name, item, tags, stock, tags[1], stock['x'] FROM nested ORDER BY id")[1:] == [
-        ["Mug", "{name=Mug, size=3}", "[a, null]", "{x=2}", "a", "2"], [None] * 6]
-    assert lake.rows("SELECT id, tag FROM nested CROSS JOIN UNNEST(tags) AS t(tag)")[1:] == [["1", "a"], ["1", None]]
-
-
-def test_only_registered_partitions_are_read_and_conditions_prune_them(lake):
-    lake.table("parted", keys=[("dt", "string")])
-    sizes = {day: lake.put(f"parted/dt={day}/x.json", orders(day)) for day in (1, 2, 3)}
-    assert lake.rows("SELECT count(*) FROM parted")[1:] == [["0"]]
-    lake.run("ALTER TABLE parted ADD PARTITION (dt = '1') PARTITION (dt = '2')")
-    assert lake.rows("SHOW PARTITIONS parted") == [["dt=1"], ["dt=2"]]
-    assert lake.rows("SELECT dt, count(*) FROM parted GROUP BY dt ORDER BY dt")[1:] == [["1", "1"], ["2", "2"]]
-    assert lake.run("MSCK REPAIR TABLE parted")["Status"]["State"] == "SUCCEEDED"
-    assert lake.rows("SELECT count(*) FROM parted")[1:] == [["6"]]
-    for condition, days in (
-        ("dt = '2'", [2]),
-        ("dt > '1' AND quantity >= 0", [2, 3]),
-        ("p.dt IN ('1', '3')", [1, 3]),
-        ("quantity = 0", [1, 2, 3]),
-    ):
-        scanned = lake.run(f"SELECT orderid FROM parted AS p WHERE {condition}")["Statistics"]["DataScannedInBytes"]
-        assert scanned == sum(sizes[day] for day in days), condition
-    lake.run("ALTER TABLE parted DROP PARTITION (dt = '1')")
-    assert lake.rows("SELECT min(dt) FROM parted")[1:] == [["2"]]
-
-
-def test_delimited_text_is_read(lake):
-    lake.put("csv/x.csv", 'id,name\n1,"Mug, blue"\n2,Pen\n')
-    lake.run(f"""CREATE EXTERNAL TABLE IF NOT EXISTS lines (id int, name string) ROW FORMAT SERDE
-        'org.apache.hadoop.hive.serde2.OpenCSVSerde' LOCATION 's3://{lake.name}/csv/' TBLPROPERTIES ('skip.header.line.count' = '1')""")
-    assert lake.rows("SELECT id, name FROM lines ORDER BY id")[1:] == [["1", "Mug, blue"], ["2", "Pen"]]
 
 
 # --- statements ---------------------------------------------------------------------------------------------------------------
 def test_create_table_as_writes_parquet_that_reads_by_column(lake):
+    """[C] AT/ctas; AT/querying, the manifest; HIVE_PATH_ALREADY_EXISTS AT/troubleshooting-athena."""
     execution = lake.run(
         f"CREATE TABLE copy WITH (format = 'PARQUET', external_location = 's3://{lake.name}/copy') AS SELECT * FROM orders"
     )
@@ -342,6 +214,7 @@ def test_create_table_as_writes_parquet_that_reads_by_column(lake):
 
 
 def test_create_table_as_partitions(lake):
+    """[C] AT/ctas, partitioned_by."""
     lake.run("CREATE TABLE byname WITH (partitioned_by = ARRAY['product_name']) AS SELECT orderid, product_name FROM orders")
     assert lake.rows("SHOW PARTITIONS byname") == [["product_name=Mug"], ["product_name=Pen"]]
     assert lake.rows("SELECT count(*) FROM byname WHERE product_name = 'Mug'")[1:] == [["5"]]
@@ -357,10 +230,12 @@ def test_create_table_as_partitions(lake):
     ],
 )
 def test_create_table_as_refuses_what_hive_cannot_hold(lake, query, reason):
+    """[C] `WR`, which reads these sentences."""
     assert reason in lake.reason(f"CREATE TABLE never AS {query}")
 
 
 def test_unload_writes_only_to_an_empty_place(lake):
+    """[C] AT/unload."""
     sql = f"UNLOAD (SELECT orderid FROM orders ORDER BY 1) TO 's3://{lake.name}/unloaded/' WITH (format = 'JSON', compression = 'NONE')"
     uri, = lake.read(lake.run(sql)["Statistics"]["DataManifestLocation"]).split()
     assert lake.read(uri).splitlines()[0] == '{"orderid":"o0"}'
@@ -368,6 +243,7 @@ def test_unload_writes_only_to_an_empty_place(lake):
 
 
 def test_views_can_be_made_read_and_dropped(lake):
+    """[C] AT/create-view, AT/drop-view, AT/show-create-view."""
     lake.run("CREATE OR REPLACE VIEW totals AS SELECT product_name, sum(price) AS revenue FROM orders GROUP BY product_name")
     assert lake.rows("SELECT * FROM totals ORDER BY 1") == [["product_name", "revenue"], ["Mug", "37.5"], ["Pen", "30.0"]]
     assert lake.rows("SHOW CREATE VIEW totals")[0] == [f"CREATE VIEW {lake.name}.totals AS"]
@@ -375,23 +251,9 @@ def test_views_can_be_made_read_and_dropped(lake):
     assert "TABLE_NOT_FOUND" in lake.reason("SELECT * FROM totals")
 
 
-def test_ddl_result_is_text(lake):
-    database = f"{lake.name}_x"
-    execution = lake.run(f"CREATE DATABASE {database}")
-    assert execution["ResultConfiguration"]["OutputLocation"].endswith(".txt") and execution["StatementType"] == "DDL"
-    assert [database] in lake.rows("SHOW DATABASES")
-    lake.run(f"DROP DATABASE {database}")
-    assert [database] not in lake.rows("SHOW DATABASES LIKE 'ath*'")
-    assert ["orders"] in lake.rows("SHOW TABLES")
-    assert lake.rows("DESCRIBE orders")[0] == [f"{'orderid':<20}\t{'string':<20}\t{'':<20}"]
-
-
-def test_statement_that_is_not_supported_fails_by_name(lake):
-    assert lake.reason("EXPLAIN SELECT 1") == "NOT_SUPPORTED: The local AWS does not support EXPLAIN statements"
-
-
 # --- workgroups and catalogue -------------------------------------------------------------------------------------------------
 def test_workgroup_enforces_its_output_location_and_scan_limit(lake):
+    """[C] AT/workgroups-settings-override, AT/workgroups-setting-control-limits-cloudwatch."""
     name = lake.name
     lake.athena.create_work_group(Name=name, Configuration={"ResultConfiguration": {"OutputLocation": f"s3://{name}/enforced/"}},
                                   Tags=[{"Key": "team", "Value": "a"}])
@@ -410,11 +272,13 @@ def test_workgroup_enforces_its_output_location_and_scan_limit(lake):
 
 
 def test_primary_workgroup_exists_and_enforces_nothing(lake):
+    """[C] `WR`, which asks for it before every query."""
     group = lake.athena.get_work_group(WorkGroup="primary")["WorkGroup"]
     assert group["State"] == "ENABLED" and group["Configuration"]["EnforceWorkGroupConfiguration"] is False
 
 
 def test_catalogue_is_glues(lake):
+    """[C] BC:athena, GetTableMetadata; PyAthena asks in lower case."""
     assert lake.athena.list_data_catalogs()["DataCatalogsSummary"] == [{"CatalogName": "AwsDataCatalog", "Type": "GLUE"}]
     metadata = lake.athena.get_table_metadata(CatalogName="awsdatacatalog", DatabaseName=lake.name, TableName="orders")[
         "TableMetadata"
@@ -445,6 +309,7 @@ def wrangler(lake, monkeypatch):
     ids=["ctas", "csv", "unload"],
 )
 def test_awswrangler_reads_a_query_into_pandas(lake, wrangler, mode):
+    """[C] `WR`, its three modes."""
     if "s3_output" in mode:
         mode = {**mode, "s3_output": f"s3://{lake.name}/{uuid.uuid4().hex}/"}
     frame = wrangler.athena.read_sql_query(
@@ -459,12 +324,14 @@ def test_awswrangler_reads_a_query_into_pandas(lake, wrangler, mode):
 
 @pytest.mark.filterwarnings("ignore")
 def test_awswrangler_reads_an_empty_result_with_its_columns(lake, wrangler):
+    """[C] `WR`."""
     frame = wrangler.athena.read_sql_query("SELECT orderid, quantity FROM orders WHERE quantity > 99", database=lake.name)
     assert list(frame.columns) == ["orderid", "quantity"] and frame.empty
 
 
 @pytest.mark.filterwarnings("ignore")
 def test_awswrangler_runs_statements(lake, wrangler):
+    """[C] `WR`, describe_table, show_create_table and repair_table read the `.txt`."""
     wr, options = wrangler, {"database": lake.name, "s3_output": lake.output}
     made = wr.athena.create_ctas_table("SELECT orderid FROM orders", ctas_table="wrangled", wait=True, **options)
     assert made["ctas_table"] == "wrangled"
@@ -477,6 +344,7 @@ def test_awswrangler_runs_statements(lake, wrangler):
 
 
 def test_awswrangler_written_parquet_is_read_with_its_timestamps(lake, wrangler):
+    """[C] `WR`, timestamps as INT96."""
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame({"id": [1, 2], "at": pandas.to_datetime(["2024-01-01 10:00:00", None]), "dt": ["a", "b"]})
     wrangler.s3.to_parquet(
@@ -486,6 +354,7 @@ def test_awswrangler_written_parquet_is_read_with_its_timestamps(lake, wrangler)
 
 
 def test_pyathena_reads_typed_rows(lake):
+    """[C] PyAthena, its converters."""
     pyathena = pytest.importorskip("pyathena")
     options = lake.aws.options
     with pyathena.connect(s3_staging_dir=lake.output, schema_name=lake.name, poll_interval=0.05, **options) as connection:
@@ -495,11 +364,3 @@ def test_pyathena_reads_typed_rows(lake):
             "quantity",
             "price",
         ]
-
-
-def test_many_lines_are_counted_in_seconds(lake):
-    lake.table("million")
-    lake.put("million/x.json", orders(1000) * 200)
-    began = time.monotonic()
-    assert lake.rows("SELECT product_name, count(*), sum(price) FROM million GROUP BY 1 ORDER BY 1")[1][:2] == ["Mug", "100000"]
-    assert time.monotonic() - began < 10
