@@ -220,6 +220,19 @@ def test_create_table_as_partitions(lake):
     assert lake.rows("SELECT count(*) FROM byname WHERE product_name = 'Mug'")[1:] == [["5"]]
 
 
+@pytest.mark.parametrize("form", ["PARQUET", "JSON", "TEXTFILE"])
+@pytest.mark.parametrize("keys", ["", ", partitioned_by = ARRAY['product_name']"])
+def test_create_table_as_writes_each_format_so_that_it_reads_the_same(lake, form, keys):
+    """[C] AT/create-table-as, format; JSON and text are GZIP-compressed, AT/compression-support."""
+    name = f"as_{form.lower()}_{len(keys)}"
+    query = "SELECT quantity, price, timestamp '2024-01-02 03:04:05.678' AS t, nullif(orderid, 'o3') AS orderid, product_name FROM orders"
+    execution = lake.run(f"CREATE TABLE {name} WITH (format = '{form}'{keys}) AS {query}")
+    assert execution["Status"]["State"] == "SUCCEEDED", execution["Status"]
+    files = lake.read(execution["Statistics"]["DataManifestLocation"]).split()
+    assert len(files) == (2 if keys else 1) and all(uri.endswith(".gz") == (form != "PARQUET") for uri in files)
+    assert lake.rows(f"SELECT * FROM {name} ORDER BY 1") == lake.rows(f"{query} ORDER BY 1")
+
+
 @pytest.mark.parametrize(
     ("query", "reason"),
     [

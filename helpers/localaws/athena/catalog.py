@@ -104,18 +104,17 @@ class Catalog:
         self.glue.update_table(DatabaseName=table["DatabaseName"],
                                TableInput={key: value for key, value in {**table, **members}.items() if key in _TABLE_INPUT})
 
-    def change_partition(self, table: dict, values: list[str], to: list[str], location: str | None = None) -> None:
-        """Give a partition other values, or another location."""
-        try:
-            name = {"DatabaseName": table["DatabaseName"], "TableName": table["Name"]}
-            found = self.glue.get_partition(**name, PartitionValues=values)["Partition"]
-            storage = {**found["StorageDescriptor"], **({"Location": location} if location else {})}
-            self.glue.update_partition(**name, PartitionValueList=values, PartitionInput={
-                "Values": to, "StorageDescriptor": storage, "Parameters": found.get("Parameters") or {}})
-        except ClientError as error:
-            if error.response["Error"]["Code"] == "EntityNotFoundException":
-                raise _no_partition(table, values) from None
-            raise
+    def change_partition(self, table: dict, values: list[str], to: list[str], location: str) -> None:
+        """Give a partition other values, or another location: by a new one, because MiniStack has no UpdatePartition."""
+        if to == values:
+            self.drop_partition(table, values)
+            self.add_partitions(table, [(to, location)])
+        else:
+            self.add_partitions(table, [(to, location)])
+            self.drop_partition(table, values)
+
+    def drop_partition(self, table: dict, values: list[str]) -> None:
+        self.glue.delete_partition(DatabaseName=table["DatabaseName"], TableName=table["Name"], PartitionValues=values)
 
     def _get(self, operation: str, member: str, **request) -> dict | None:
         try:
@@ -355,11 +354,7 @@ def _add_partitions(catalog: Catalog, statement: Statement, database: str, _):
     for spec, location in statement.options["partitions"]:
         values = _values(table, spec)
         if values in existing and not statement.optional:
-            raise QueryFailure(
-                "FAILED",
-                f"Execution Error, return code 1 from org.apache.hadoop.hive.ql.exec.DDLTask. AlreadyExistsException("
-                f"message:Partition already exists: {partition_name(table, values)})",
-            )
+            raise _partition_exists(table, values)
         wanted.append(
             (values, location or f"{table['StorageDescriptor']['Location'].rstrip('/')}/{partition_name(table, values)}")
         )
@@ -372,9 +367,14 @@ def _drop_partitions(catalog: Catalog, statement: Statement, database: str, _):
     for spec, _ in statement.options["partitions"]:
         values = _values(table, spec)
         if values in existing:
-            catalog.glue.delete_partition(DatabaseName=database, TableName=table["Name"], PartitionValues=values)
+            catalog.drop_partition(table, values)
         elif not statement.optional:
             raise _no_partition(table, values)
+
+
+def _partition_exists(table: dict, values: list[str]) -> QueryFailure:
+    return QueryFailure("FAILED", f"Execution Error, return code 1 from org.apache.hadoop.hive.ql.exec.DDLTask. AlreadyExistsException("
+                                  f"message:Partition already exists: {partition_name(table, values)})")
 
 
 def _no_partition(table: dict, values: list[str]) -> QueryFailure:
@@ -383,16 +383,23 @@ def _no_partition(table: dict, values: list[str]) -> QueryFailure:
 
 def _rename_partition(catalog: Catalog, statement: Statement, database: str, _):
     table, options = _need_data(catalog, statement, database), statement.options
-    catalog.change_partition(table, _values(table, options["partition"]), _values(table, options["to"]))
+    known = {tuple(part.values): part.location for part in catalog.partitions(table)}
+    values, to = _values(table, options["partition"]), _values(table, options["to"])
+    if tuple(values) not in known:
+        raise _no_partition(table, values)
+    if tuple(to) in known:
+        raise _partition_exists(table, to)
+    catalog.change_partition(table, values, to, known[tuple(values)])
 
 
 def _set_location(catalog: Catalog, statement: Statement, database: str, _):
     table, options = _need_data(catalog, statement, database), statement.options
-    if "partition" in options:
-        values = _values(table, options["partition"])
-        catalog.change_partition(table, values, values, options["location"])
-    else:
-        catalog.change_table(table, StorageDescriptor={**table["StorageDescriptor"], "Location": options["location"]})
+    if "partition" not in options:
+        return catalog.change_table(table, StorageDescriptor={**table["StorageDescriptor"], "Location": options["location"]})
+    values = _values(table, options["partition"])
+    if values not in [part.values for part in catalog.partitions(table)]:
+        raise _no_partition(table, values)
+    catalog.change_partition(table, values, values, options["location"])
 
 
 def _set_columns(catalog: Catalog, statement: Statement, database: str, _):

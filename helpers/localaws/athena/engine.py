@@ -402,7 +402,7 @@ class Run:
             f"COPY ({source}) TO {sql_text(str(target if keys else target / 'data.out'))} ({settings}{by})"
         ).fetchone()[0]
         bucket, prefix = split_uri(location)
-        written, folders, files = [], {}, sorted(target.rglob("*.out")) if rows else []
+        written, folders, files = [], {}, [path for path in sorted(target.rglob("*")) if rows and path.is_file()]
         if keys and len({path.parent for path in files}) > _PARTITIONS:
             raise QueryFailure("HIVE_TOO_MANY_OPEN_PARTITIONS", f"Exceeded limit of {_PARTITIONS} open writers for partitions/buckets")
         for path in files:

@@ -87,8 +87,8 @@ class _Scanner:
         return (token[1:-1].replace('""', '"') if token[0] in "\"`" else token).lower()
 
     def qualified(self) -> tuple[str | None, str]:
-        """[[catalog.]database.]table"""
-        parts = [self.identifier()]
+        """[[catalog.]database.]table; in backticks also as one, which is how SHOW CREATE TABLE writes it."""
+        parts = self.identifier().split(".") if self.peek()[:1] == "`" else [self.identifier()]
         while self.accept("."):
             parts.append(self.identifier())
         if len(parts) == 3 and parts[0] != "awsdatacatalog":
