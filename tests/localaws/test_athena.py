@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import time
 import uuid
 
@@ -213,6 +214,15 @@ def test_create_table_as_writes_parquet_that_reads_by_column(lake):
     assert "TABLE_NOT_FOUND" in lake.reason("SELECT * FROM copy")
 
 
+def test_create_table_as_without_a_location_writes_beside_the_results(lake):
+    """[L] AL, `tables/<id>`; the manifest lies beside, [C] AT/querying."""
+    execution = lake.run("CREATE TABLE beside AS SELECT 1 AS a")
+    place = f"{lake.output}/tables/{execution['QueryExecutionId']}"
+    assert execution["ResultConfiguration"]["OutputLocation"] == place
+    assert lake.read(execution["Statistics"]["DataManifestLocation"]).startswith(f"{place}/")
+    assert lake.glue.get_table(DatabaseName=lake.name, Name="beside")["Table"]["StorageDescriptor"]["Location"].rstrip("/") == place
+
+
 def test_create_table_as_partitions(lake):
     """[C] AT/ctas, partitioned_by."""
     lake.run("CREATE TABLE byname WITH (partitioned_by = ARRAY['product_name']) AS SELECT orderid, product_name FROM orders")
@@ -298,6 +308,121 @@ def test_catalogue_is_glues(lake):
     ]
     assert [column["Name"] for column in metadata["Columns"]] == [name for name, _ in COLUMNS]
     assert lake.athena.get_database(CatalogName="AwsDataCatalog", DatabaseName=lake.name)["Database"]["Name"] == lake.name
+
+
+# --- what is refused ------------------------------------------------------------------------------------------------------------
+def _table(clauses: str) -> str:
+    return f"CREATE EXTERNAL TABLE refused (a int) {clauses} LOCATION 's3://bucket/refused/'"
+
+
+def _as(options: str) -> str:
+    return f"CREATE TABLE refused WITH ({options}) AS SELECT 1 AS a, 2 AS b"
+
+
+def _result(**settings) -> dict:
+    return {"operation": "start_query_execution", "QueryString": "SELECT 1", **settings}
+
+
+def _group(**configuration) -> dict:
+    return {"operation": "create_work_group", "Name": "refused", "Configuration": configuration}
+
+
+# The feature, the statement or the request, and what the refusal says.
+REFUSED = [
+    *((f"{word} (Iceberg tables)", sql, word) for word, sql in (
+        ("UPDATE", "UPDATE orders SET quantity = 1"), ("DELETE", "DELETE FROM orders WHERE quantity = 1"),
+        ("MERGE", "MERGE INTO orders USING orders AS n ON orders.orderid = n.orderid WHEN MATCHED THEN DELETE"),
+        ("OPTIMIZE", "OPTIMIZE orders REWRITE DATA USING BIN_PACK"), ("VACUUM", "VACUUM orders"))),
+    ("CREATE TABLE without EXTERNAL (Iceberg tables)", "CREATE TABLE refused (a int) LOCATION 's3://b/c/'", "CREATE TABLE without EXTERNAL"),
+    ("CREATE TABLE AS with table_type ICEBERG", _as("table_type = 'ICEBERG'"), "table_type"),
+    ("time travel (FOR TIMESTAMP AS OF)", "SELECT * FROM orders FOR TIMESTAMP AS OF current_timestamp", "time travel"),
+    *((f"{word} statements", sql, word) for word, sql in (
+        ("TRUNCATE", "TRUNCATE TABLE orders"), ("GRANT", "GRANT SELECT ON orders TO joe"), ("REVOKE", "REVOKE SELECT ON orders FROM joe"),
+        ("ANALYZE", "ANALYZE orders"), ("CALL", "CALL system.sync_partition_metadata()"), ("USE", "USE other"), ("SET", "SET SESSION a = 1"),
+        ("COMMENT", "COMMENT ON TABLE orders IS 'x'"))),
+    ("EXPLAIN ANALYZE", "EXPLAIN ANALYZE SELECT 1", "EXPLAIN ANALYZE"),
+    ("EXPLAIN (FORMAT JSON or GRAPHVIZ)", "EXPLAIN (FORMAT JSON) SELECT 1", "EXPLAIN (FORMAT JSON)"),
+    ("EXPLAIN (TYPE DISTRIBUTED or IO)", "EXPLAIN (TYPE IO) SELECT 1", "EXPLAIN (TYPE IO)"),
+    ("EXPLAIN of CREATE TABLE AS, INSERT INTO or UNLOAD", "EXPLAIN INSERT INTO orders SELECT * FROM orders", "EXPLAIN INSERT"),
+    ("DESCRIBE FORMATTED and EXTENDED", "DESCRIBE FORMATTED orders", "DESCRIBE FORMATTED"),
+    ("SHOW FUNCTIONS", "SHOW FUNCTIONS", "SHOW FUNCTIONS"), ("SHOW SESSION", "SHOW SESSION", "SHOW SESSION"),
+    ("ALTER TABLE CHANGE COLUMN", "ALTER TABLE orders CHANGE COLUMN quantity amount int", "ALTER TABLE CHANGE"),
+    ("ALTER TABLE RENAME", "ALTER TABLE orders RENAME TO commands", "ALTER TABLE RENAME"),
+    ("ALTER TABLE PARTITION ADD COLUMNS", "ALTER TABLE orders PARTITION (dt = '1') ADD COLUMNS (a int)", "ALTER TABLE PARTITION ADD"),
+    ("CREATE TABLE AS with bucketed_by", _as("bucketed_by = ARRAY['a'], bucket_count = 3"), "bucketed_by"),
+    ("CREATE EXTERNAL TABLE with CLUSTERED BY", _table("CLUSTERED BY (a) INTO 3 BUCKETS"), "CLUSTERED BY"),
+    *((f"CREATE TABLE AS with the format {form}", _as(f"format = '{form}'"), form) for form in ("ORC", "AVRO", "ION")),
+    *((f"CREATE EXTERNAL TABLE STORED AS {form}", _table(f"STORED AS {form}"), form) for form in ("ORC", "AVRO", "ION", "RCFILE", "SEQUENCEFILE")),
+    ("UNLOAD to formats other than Parquet, JSON and text", "UNLOAD (SELECT 1 AS a) TO 's3://b/c/' WITH (format = 'ORC')", "ORC"),
+    ("compressions other than GZIP, SNAPPY and ZSTD for Parquet", _as("format = 'PARQUET', write_compression = 'LZ4'"), "LZ4"),
+    ("compressions other than GZIP for JSON and text", _as("format = 'JSON', write_compression = 'ZSTD'"), "ZSTD"),
+    ("INSERT INTO a table with OpenCSVSerde (on AWS as well)", "INSERT INTO quoted VALUES ('a')", "OpenCSVSerde"),
+    ("INSERT INTO delimited text with nested types", "INSERT INTO nested_text SELECT array[1]", "array<int>"),
+    ("INSERT INTO delimited text with escapes, another NULL or header lines", "INSERT INTO escaped_text VALUES ('a')", "escape.delim"),
+    *((f"tables with the SerDe {serde}", f"SELECT * FROM serde_{number}", serde) for number, serde in enumerate((
+        "com.amazonaws.glue.serde.GrokSerDe", "org.apache.hadoop.hive.serde2.RegexSerDe", "org.apache.hadoop.hive.serde2.avro.AvroSerDe",
+        "org.apache.hadoop.hive.ql.io.orc.OrcSerde", "com.amazon.ionhiveserde.IonHiveSerDe"))),
+    ("tables of Iceberg made elsewhere", "SELECT * FROM iceberg", "Iceberg"),
+    *((f"objects compressed as {suffix}", f"SELECT * FROM packed_{suffix}", f".{suffix}") for suffix in ("snappy", "lz4")),
+    ("partition projection of the type injected", "SELECT * FROM injected", "injected"),
+    ("data catalogs other than AwsDataCatalog, in a query", "SELECT * FROM other.d.t", "Catalog 'other'"),
+    ("table functions", "SELECT * FROM TABLE(sequence(1, 2))", "table functions"),
+    ("WITH RECURSIVE", "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t WHERE n < 3) SELECT * FROM t", "WITH RECURSIVE"),
+    ("TABLESAMPLE", "SELECT * FROM orders TABLESAMPLE BERNOULLI (10)", "TABLESAMPLE"),
+    ("data catalogs other than AwsDataCatalog, in a request", _result(QueryExecutionContext={"Catalog": "other"}), "the data catalog other"),
+    ("result reuse", _result(ResultReuseConfiguration={"ResultReuseByAgeConfiguration": {"Enabled": True}}), "ResultReuseConfiguration"),
+    *((f"results encrypted with {option}", _result(ResultConfiguration={
+        "OutputLocation": "s3://b/c/", "EncryptionConfiguration": {"EncryptionOption": option, "KmsKey": "k"}}), option)
+      for option in ("SSE_KMS", "CSE_KMS")),
+    ("results with an ACL", _result(ResultConfiguration={
+        "OutputLocation": "s3://b/c/", "AclConfiguration": {"S3AclOption": "BUCKET_OWNER_FULL_CONTROL"}}), "AclConfiguration"),
+    ("workgroups for Spark", _group(EngineVersion={"SelectedEngineVersion": "PySpark engine version 3"}), "PySpark engine version 3"),
+    ("workgroups with an execution role", _group(ExecutionRole="arn:aws:iam::123456789012:role/r"), "ExecutionRole"),
+    ("workgroups with managed query results", _group(ManagedQueryResultsConfiguration={"Enabled": True}), "ManagedQueryResultsConfiguration"),
+    ("workgroups with requester-pays buckets", _group(RequesterPaysEnabled=True), "RequesterPaysEnabled"),
+    ("workgroups with minimum encryption", _group(EnableMinimumEncryptionConfiguration=True), "EnableMinimumEncryptionConfiguration"),
+    ("workgroups with customer content encryption", _group(CustomerContentEncryptionConfiguration={"KmsKey": "arn:aws:kms:us-east-1:123456789012:key/k"}),
+     "CustomerContentEncryptionConfiguration"),
+    ("workgroups with identity center", _group(IdentityCenterConfiguration={"EnableIdentityCenter": True}), "IdentityCenterConfiguration"),
+    *((f"{name} (Spark, notebooks, capacity, other catalogs)", {"operation": name, **request}, "".join(map(str.title, name.split("_"))))
+      for name, request in (
+        ("start_session", {"WorkGroup": "primary", "EngineConfiguration": {"MaxConcurrentDpus": 20}}),
+        ("create_notebook", {"WorkGroup": "primary", "Name": "n"}), ("create_data_catalog", {"Name": "other", "Type": "LAMBDA"}),
+        ("create_capacity_reservation", {"TargetDpus": 24, "Name": "c"}))),
+]
+
+
+@pytest.fixture(scope="module")
+def unreadable(lake):
+    """Tables that the statements of REFUSED mention."""
+    opencsv, lazy = "org.apache.hadoop.hive.serde2.OpenCSVSerde", "org.apache.hadoop.hive.serde2.lazy.LazySimpleSerDe"
+    lake.table("quoted", [("a", "string")], serde=opencsv)
+    lake.table("nested_text", [("a", "array<int>")], serde=lazy)
+    lake.table("escaped_text", [("a", "string")], serde=lazy, **{"escape.delim": "\\"})
+    for number, (_, _, serde) in enumerate(row for row in REFUSED if row[0].startswith("tables with the SerDe")):
+        lake.table(f"serde_{number}", [("a", "string")], serde=serde)
+        lake.put(f"serde_{number}/x", "a\n")
+    for suffix in ("snappy", "lz4"):
+        lake.table(f"packed_{suffix}")
+        lake.put(f"packed_{suffix}/x.json.{suffix}", "a")
+    for name, keys, parameters in (("iceberg", [], {"table_type": "ICEBERG"}), (
+            "injected", [{"Name": "k", "Type": "string"}], {"projection.enabled": "true", "projection.k.type": "injected"})):
+        lake.glue.create_table(DatabaseName=lake.name, TableInput={"Name": name, "PartitionKeys": keys, "Parameters": parameters, "StorageDescriptor": {
+            "Columns": [{"Name": "a", "Type": "string"}], "Location": f"s3://{lake.name}/{name}/", "SerdeInfo": {"SerializationLibrary": OPENX}}})
+    return lake
+
+
+@pytest.mark.parametrize(("what", "words"), [pytest.param(*row[1:], id=row[0]) for row in REFUSED])
+def test_what_is_not_supported_is_refused_by_name(unreadable, what, words):
+    """[L] nothing is accepted and ignored: FAILED with NOT_SUPPORTED, or an error of the API."""
+    if isinstance(what, str):
+        reason = unreadable.reason(what)
+        assert reason.startswith(("NOT_SUPPORTED: ", "CATALOG_NOT_FOUND: ")) and words in reason
+        return
+    request = dict(what)
+    with pytest.raises(botocore.exceptions.ClientError, match=re.escape(words)) as caught:
+        getattr(unreadable.athena, request.pop("operation"))(**request)
+    assert caught.value.response["Error"]["Code"] in ("InvalidRequestException", "UnsupportedOperationException")
 
 
 # --- clients ------------------------------------------------------------------------------------------------------------------
