@@ -11,9 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from .test_athena import COLUMNS, lake, orders  # noqa: F401  (a fixture)
-
 pytest.importorskip("duckdb")
+
+from helpers.localaws.athena.errors import QueryFailure
+from helpers.localaws.athena.objects import ObjectCache, list_objects
+
+from .test_athena import COLUMNS, lake, orders  # noqa: F401  (a fixture)
 
 LAZY, OPENCSV = "org.apache.hadoop.hive.serde2.lazy.LazySimpleSerDe", "org.apache.hadoop.hive.serde2.OpenCSVSerde"
 HCATALOG = "org.apache.hive.hcatalog.data.JsonSerDe"
@@ -155,6 +158,26 @@ def test_objects_of_the_same_content_are_several(lake, name):
     assert lake.rows(f"SELECT count(*) FROM {name} WHERE \"$path\" LIKE '%/b.json'")[1:] == [["2"]]
 
 
+def test_two_partitions_may_read_one_place(lake, name):
+    """[L] Trino reads each partition's location by itself."""
+    lake.table(name, [("orderid", "string")], keys=[("dt", "string")])
+    lake.put(f"shared/{name}/x.json", orders(1))
+    lake.run(f"ALTER TABLE {name} ADD " + " ".join(f"PARTITION (dt = '{n}') LOCATION 's3://{lake.name}/shared/{name}/'" for n in (1, 2)))
+    assert lake.rows(f"SELECT orderid, dt FROM {name} ORDER BY 2")[1:] == [["o0", "1"], ["o0", "2"]]
+
+
+def test_an_object_that_changes_after_it_was_listed_fails_the_query(lake, name, tmp_path):
+    """[L] other than wrong rows; what AWS says then is [U]."""
+    lake.put(f"{name}/x.json", orders(1))
+    found, = list_objects(lake.s3, f"s3://{lake.name}/{name}")
+    lake.put(f"{name}/x.json", orders(1, 4))
+    with pytest.raises(QueryFailure, match="HIVE_CANNOT_OPEN_SPLIT"):
+        ObjectCache(tmp_path / "cache").fetch(lake.s3, [found])
+    lake.s3.delete_object(Bucket=lake.name, Key=f"{name}/x.json")
+    with pytest.raises(lake.s3.exceptions.NoSuchKey):
+        ObjectCache(tmp_path / "cache").fetch(lake.s3, [found])
+
+
 def test_two_tables_read_one_object_each_by_its_own_rules(lake, name):
     """[C] AT/openx-json-serde: a table's columns, types and properties are its own."""
     lake.put(f"{name}/x.json", '{"A": 1, "a.b": "x"}\n')
@@ -169,7 +192,7 @@ def test_a_location_is_a_folder_not_a_prefix(lake, name):
     """[C] AT/tables-location-format: a folder, whether or not it is written with its slash."""
     lake.table(name)
     lake.put(f"{name}/x.json", orders(1))
-    lake.put(f"{name}_more/x.json", orders(5))
+    lake.put(f"{name}more/x.json", orders(5))
     lake.run(f"ALTER TABLE {name} SET LOCATION 's3://{lake.name}/{name}'")
     assert lake.rows(f"SELECT count(*) FROM {name}")[1:] == [["1"]]
 
@@ -294,10 +317,10 @@ def test_delimited_text_knows_no_quotes_and_nulls_what_does_not_fit(lake, name):
 
 
 def test_delimited_text_has_control_a_between_fields_unless_told(lake, name):
-    """[L] Hive's default delimiters: \\x01 for fields, \\x02 for items, \\x03 for keys."""
-    lake.table(name, [("a", "int"), ("b", "array<int>"), ("c", "map<string,int>")], serde=LAZY)
-    lake.put(f"{name}/x", "1\x012\x023\x01k\x034\x02l\x035\n")
-    assert lake.rows(f"SELECT a, b, c FROM {name}")[1:] == [["1", "[2, 3]", "{k=4, l=5}"]]
+    """[L] Hive's default delimiters: \\x01 for fields, \\x02 for items, \\x03 for keys, \\x04 and on for what is deeper."""
+    lake.table(name, [("a", "int"), ("b", "array<int>"), ("c", "map<string,int>"), ("d", "array<array<array<int>>>")], serde=LAZY)
+    lake.put(f"{name}/x", "1\x012\x023\x01k\x034\x02l\x035\x016\x047\x038\n")
+    assert lake.rows(f"SELECT * FROM {name}")[1:] == [["1", "[2, 3]", "{k=4, l=5}", "[[[6, 7], [8]]]"]]
 
 
 def test_nested_delimited_text_is_split_by_level(lake, name):
@@ -314,8 +337,8 @@ def test_escapes_protect_delimiters(lake, name):
     """[C] AT/create-table, ESCAPED BY."""
     lake.run(f"CREATE EXTERNAL TABLE {name} (a string, b string) ROW FORMAT DELIMITED FIELDS TERMINATED BY ',' ESCAPED BY '\\\\' "
              f"LOCATION 's3://{lake.name}/{name}/'")
-    lake.put(f"{name}/x", "one\\,two,three\\\\\n,b\n")
-    assert lake.rows(f"SELECT a, b FROM {name} ORDER BY b")[1:] == [["", "b"], ["one,two", "three\\"]]
+    lake.put(f"{name}/x", "one\\,two,three\\\\\n,b\nonly\n")
+    assert lake.rows(f"SELECT a, b FROM {name} ORDER BY b")[1:] == [["", "b"], ["one,two", "three\\"], ["only", None]]
 
 
 def test_header_lines_are_skipped_in_each_file(lake, name):
@@ -459,6 +482,8 @@ def test_dates_are_projected_by_format_up_to_now(lake, name):
         day = f"{today - datetime.timedelta(age):%Y/%m/%d}"
         lake.put(f"{name}/in/{day}/x.json", f'{{"id": {age}}}\n')
     assert lake.rows(f"SELECT id FROM {name} ORDER BY day")[1:] == [["2"], ["0"]]
+    lake.run(f"ALTER TABLE {name} SET TBLPROPERTIES ('projection.day.range' = '{today - datetime.timedelta(1):%Y/%m/%d},NOW')")
+    assert lake.rows(f"SELECT id FROM {name}")[1:] == [["0"]]
 
 
 def test_months_and_hours_are_projected(lake, name):
