@@ -333,12 +333,14 @@ REFUSED = [
         ("UPDATE", "UPDATE orders SET quantity = 1"), ("DELETE", "DELETE FROM orders WHERE quantity = 1"),
         ("MERGE", "MERGE INTO orders USING orders AS n ON orders.orderid = n.orderid WHEN MATCHED THEN DELETE"),
         ("OPTIMIZE", "OPTIMIZE orders REWRITE DATA USING BIN_PACK"), ("VACUUM", "VACUUM orders"))),
-    ("CREATE TABLE without EXTERNAL (Iceberg tables)", "CREATE TABLE refused (a int) LOCATION 's3://b/c/'", "CREATE TABLE without EXTERNAL"),
+    ("CREATE TABLE without EXTERNAL (Iceberg tables)", "CREATE TABLE refused (a int) LOCATION 's3://b/c/'",
+     "CREATE TABLE without EXTERNAL"),
     ("CREATE TABLE AS with table_type ICEBERG", _as("table_type = 'ICEBERG'"), "table_type"),
     ("time travel (FOR TIMESTAMP AS OF)", "SELECT * FROM orders FOR TIMESTAMP AS OF current_timestamp", "time travel"),
     *((f"{word} statements", sql, word) for word, sql in (
         ("TRUNCATE", "TRUNCATE TABLE orders"), ("GRANT", "GRANT SELECT ON orders TO joe"), ("REVOKE", "REVOKE SELECT ON orders FROM joe"),
-        ("ANALYZE", "ANALYZE orders"), ("CALL", "CALL system.sync_partition_metadata()"), ("USE", "USE other"), ("SET", "SET SESSION a = 1"),
+        ("ANALYZE", "ANALYZE orders"), ("CALL", "CALL system.sync_partition_metadata()"), ("USE", "USE other"),
+        ("SET", "SET SESSION a = 1"),
         ("COMMENT", "COMMENT ON TABLE orders IS 'x'"))),
     ("EXPLAIN ANALYZE", "EXPLAIN ANALYZE SELECT 1", "EXPLAIN ANALYZE"),
     ("EXPLAIN (FORMAT JSON or GRAPHVIZ)", "EXPLAIN (FORMAT JSON) SELECT 1", "EXPLAIN (FORMAT JSON)"),
@@ -352,7 +354,8 @@ REFUSED = [
     ("CREATE TABLE AS with bucketed_by", _as("bucketed_by = ARRAY['a'], bucket_count = 3"), "bucketed_by"),
     ("CREATE EXTERNAL TABLE with CLUSTERED BY", _table("CLUSTERED BY (a) INTO 3 BUCKETS"), "CLUSTERED BY"),
     *((f"CREATE TABLE AS with the format {form}", _as(f"format = '{form}'"), form) for form in ("ORC", "AVRO", "ION")),
-    *((f"CREATE EXTERNAL TABLE STORED AS {form}", _table(f"STORED AS {form}"), form) for form in ("ORC", "AVRO", "ION", "RCFILE", "SEQUENCEFILE")),
+    *((f"CREATE EXTERNAL TABLE STORED AS {form}", _table(f"STORED AS {form}"), form)
+      for form in ("ORC", "AVRO", "ION", "RCFILE", "SEQUENCEFILE")),
     ("UNLOAD to formats other than Parquet, JSON and text", "UNLOAD (SELECT 1 AS a) TO 's3://b/c/' WITH (format = 'ORC')", "ORC"),
     ("compressions other than GZIP, SNAPPY and ZSTD for Parquet", _as("format = 'PARQUET', write_compression = 'LZ4'"), "LZ4"),
     ("compressions other than GZIP for JSON and text", _as("format = 'JSON', write_compression = 'ZSTD'"), "ZSTD"),
@@ -369,7 +372,8 @@ REFUSED = [
     ("table functions", "SELECT * FROM TABLE(sequence(1, 2))", "table functions"),
     ("WITH RECURSIVE", "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t WHERE n < 3) SELECT * FROM t", "WITH RECURSIVE"),
     ("TABLESAMPLE", "SELECT * FROM orders TABLESAMPLE BERNOULLI (10)", "TABLESAMPLE"),
-    ("data catalogs other than AwsDataCatalog, in a request", _result(QueryExecutionContext={"Catalog": "other"}), "the data catalog other"),
+    ("data catalogs other than AwsDataCatalog, in a request", _result(QueryExecutionContext={"Catalog": "other"}),
+     "the data catalog other"),
     ("result reuse", _result(ResultReuseConfiguration={"ResultReuseByAgeConfiguration": {"Enabled": True}}), "ResultReuseConfiguration"),
     *((f"results encrypted with {option}", _result(ResultConfiguration={
         "OutputLocation": "s3://b/c/", "EncryptionConfiguration": {"EncryptionOption": option, "KmsKey": "k"}}), option)
@@ -378,10 +382,12 @@ REFUSED = [
         "OutputLocation": "s3://b/c/", "AclConfiguration": {"S3AclOption": "BUCKET_OWNER_FULL_CONTROL"}}), "AclConfiguration"),
     ("workgroups for Spark", _group(EngineVersion={"SelectedEngineVersion": "PySpark engine version 3"}), "PySpark engine version 3"),
     ("workgroups with an execution role", _group(ExecutionRole="arn:aws:iam::123456789012:role/r"), "ExecutionRole"),
-    ("workgroups with managed query results", _group(ManagedQueryResultsConfiguration={"Enabled": True}), "ManagedQueryResultsConfiguration"),
+    ("workgroups with managed query results", _group(ManagedQueryResultsConfiguration={"Enabled": True}),
+     "ManagedQueryResultsConfiguration"),
     ("workgroups with requester-pays buckets", _group(RequesterPaysEnabled=True), "RequesterPaysEnabled"),
     ("workgroups with minimum encryption", _group(EnableMinimumEncryptionConfiguration=True), "EnableMinimumEncryptionConfiguration"),
-    ("workgroups with customer content encryption", _group(CustomerContentEncryptionConfiguration={"KmsKey": "arn:aws:kms:us-east-1:123456789012:key/k"}),
+    ("workgroups with customer content encryption",
+     _group(CustomerContentEncryptionConfiguration={"KmsKey": "arn:aws:kms:us-east-1:123456789012:key/k"}),
      "CustomerContentEncryptionConfiguration"),
     ("workgroups with identity center", _group(IdentityCenterConfiguration={"EnableIdentityCenter": True}), "IdentityCenterConfiguration"),
     *((f"{name} (Spark, notebooks, capacity, other catalogs)", {"operation": name, **request}, "".join(map(str.title, name.split("_"))))
@@ -407,8 +413,10 @@ def unreadable(lake):
         lake.put(f"packed_{suffix}/x.json.{suffix}", "a")
     for name, keys, parameters in (("iceberg", [], {"table_type": "ICEBERG"}), (
             "injected", [{"Name": "k", "Type": "string"}], {"projection.enabled": "true", "projection.k.type": "injected"})):
-        lake.glue.create_table(DatabaseName=lake.name, TableInput={"Name": name, "PartitionKeys": keys, "Parameters": parameters, "StorageDescriptor": {
-            "Columns": [{"Name": "a", "Type": "string"}], "Location": f"s3://{lake.name}/{name}/", "SerdeInfo": {"SerializationLibrary": OPENX}}})
+        lake.glue.create_table(DatabaseName=lake.name, TableInput={
+            "Name": name, "PartitionKeys": keys, "Parameters": parameters, "StorageDescriptor": {
+                "Columns": [{"Name": "a", "Type": "string"}], "Location": f"s3://{lake.name}/{name}/",
+                "SerdeInfo": {"SerializationLibrary": OPENX}}})
     return lake
 
 

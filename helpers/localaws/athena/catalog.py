@@ -403,7 +403,7 @@ def _set_location(catalog: Catalog, statement: Statement, database: str, _):
 
 
 def _set_columns(catalog: Catalog, statement: Statement, database: str, _):
-    """ADD COLUMNS puts them behind those that are there; REPLACE COLUMNS in their place. Partition keys stay [C, AT/alter-table-add-columns]."""
+    """ADD COLUMNS puts them behind those that are there, REPLACE COLUMNS in their place [C, AT/alter-table-add-columns]."""
     table, new = _need_data(catalog, statement, database), statement.options["columns"]
     old = table["StorageDescriptor"]["Columns"] if statement.kind == "ALTER_TABLE_ADD_COLUMNS" else []
     taken = [column["Name"] for column in [*old, *(table.get("PartitionKeys") or [])]]

@@ -359,7 +359,7 @@ class Run:
 
     def _format(self, options: dict) -> tuple[str, str]:
         """(Glue's kind of table, COPY's options)"""
-        for name in set(options) - _WITH:
+        for name in (name for name in options if name not in _WITH):
             raise not_supported(f"the table property {name}")
         name = str(options.get("format", "PARQUET")).upper()
         if name not in _STORED:

@@ -30,7 +30,7 @@ from .types import sql_text
 LONGEST = 128 << 20  # bytes of one line
 KEPT = 2 << 30  # bytes on disk that stay when no query runs
 _FETCHERS = 4
-_BATCH = 2_000, 256 << 20  # objects, or their bytes, that are fetched and turned into one copy at a time
+_BATCH = 1_000, 256 << 20  # objects, or their bytes, that are fetched and turned into one copy at a time
 _READ_BY_DUCKDB = (".gz", ".zst")
 _UNPACKED = {".bz2": bz2.decompress, ".deflate": zlib.decompress}
 _REFUSED = (".snappy", ".lzo", ".lz4", ".br", ".xz")
