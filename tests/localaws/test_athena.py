@@ -342,6 +342,7 @@ REFUSED = [
         ("ANALYZE", "ANALYZE orders"), ("CALL", "CALL system.sync_partition_metadata()"), ("USE", "USE other"),
         ("SET", "SET SESSION a = 1"),
         ("COMMENT", "COMMENT ON TABLE orders IS 'x'"))),
+    ("PREPARE of a DDL statement", "PREPARE p FROM DROP TABLE t", "PREPARE of DROP_TABLE"),
     ("EXPLAIN ANALYZE", "EXPLAIN ANALYZE SELECT 1", "EXPLAIN ANALYZE"),
     ("EXPLAIN (FORMAT JSON or GRAPHVIZ)", "EXPLAIN (FORMAT JSON) SELECT 1", "EXPLAIN (FORMAT JSON)"),
     ("EXPLAIN (TYPE DISTRIBUTED or IO)", "EXPLAIN (TYPE IO) SELECT 1", "EXPLAIN (TYPE IO)"),
