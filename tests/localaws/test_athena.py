@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import time
 import uuid
 
@@ -104,61 +105,10 @@ def lake(aws):
 
 
 # --- running ------------------------------------------------------------------------------------------------------------------
-def test_query_succeeds_with_its_files_in_place(lake):
-    execution = lake.run("SELECT count(*) FROM orders")
-    identifier = execution["QueryExecutionId"]
-    assert execution["ResultConfiguration"]["OutputLocation"] == f"{lake.output}/{identifier}.csv"
-    assert lake.read(f"{lake.output}/{identifier}.csv") == '"_col0"\n"10"\n'
-    assert lake.read(f"{lake.output}/{identifier}.csv.metadata")
-    assert execution["StatementType"] == "DML" and execution["SubstatementType"] == "SELECT"
-    assert execution["Status"]["SubmissionDateTime"] <= execution["Status"]["CompletionDateTime"]
-
-
-def test_scanned_bytes_are_the_sizes_of_the_objects_read(lake):
-    sizes = [item["Size"] for item in lake.s3.list_objects_v2(Bucket=lake.name, Prefix="orders/")["Contents"]
-             if item["Key"].endswith((".json", ".gz")) and "_temporary" not in item["Key"]]
-    assert lake.run("SELECT orderid FROM orders LIMIT 1")["Statistics"]["DataScannedInBytes"] == sum(sizes)
-
-
-def test_null_is_empty_without_quotes_and_an_empty_string_is_quoted(lake):
-    execution = lake.run("SELECT 'a\"b' AS x, NULL AS y, '' AS z")
-    assert lake.read(execution["ResultConfiguration"]["OutputLocation"]) == '"x","y","z"\n"a""b",,""\n'
-    row = lake.athena.get_query_results(QueryExecutionId=execution["QueryExecutionId"])["ResultSet"]["Rows"][1]["Data"]
-    assert row == [{"VarCharValue": 'a"b'}, {}, {"VarCharValue": ""}]
-
-
-def test_column_metadata_is_in_athenas_words(lake):
-    execution = lake.run(
-        "SELECT orderid, quantity, price, 1.25, count(*) c, true, current_timestamp, date '2024-01-01', timestamp "
-        "'2024-01-01 00:00:00', array[1] FROM orders GROUP BY 1, 2, 3"
-    )
-    columns = lake.athena.get_query_results(QueryExecutionId=execution["QueryExecutionId"])["ResultSet"]["ResultSetMetadata"][
-        "ColumnInfo"
-    ]
-    assert [(column["Name"], column["Type"]) for column in columns] == [
-        ("orderid", "varchar"),
-        ("quantity", "integer"),
-        ("price", "double"),
-        ("_col3", "decimal"),
-        ("c", "bigint"),
-        ("_col5", "boolean"),
-        ("_col6", "timestamp with time zone"),
-        ("_col7", "date"),
-        ("_col8", "timestamp"),
-        ("_col9", "array"),
-    ]
-    assert (columns[3]["Precision"], columns[3]["Scale"]) == (3, 2)
-
-
-def test_results_come_in_pages(lake):
-    execution = lake.run("SELECT n FROM UNNEST(sequence(1, 2500)) AS t(n) ORDER BY n")
-    pages = list(lake.athena.get_paginator("get_query_results").paginate(QueryExecutionId=execution["QueryExecutionId"]))
-    values = [row["Data"][0]["VarCharValue"] for page in pages for row in page["ResultSet"]["Rows"]]
-    assert [len(page["ResultSet"]["Rows"]) for page in pages] == [1000, 1000, 501]
-    assert values == ["n", *map(str, range(1, 2501))]
 
 
 def test_same_token_starts_one_query(lake):
+    """[C] BC:athena, StartQueryExecution ClientRequestToken."""
     request = {
         "QueryString": "SELECT 1",
         "ClientRequestToken": uuid.uuid4().hex,
@@ -171,6 +121,7 @@ def test_same_token_starts_one_query(lake):
 
 
 def test_running_query_can_be_stopped(lake):
+    """[C] AL, QUEUED, RUNNING, then CANCELLED."""
     sql = "SELECT count(*) FROM UNNEST(sequence(1, 5000)) AS a(x), UNNEST(sequence(1, 5000)) AS b(y), UNNEST(sequence(1, 5000)) AS c(z) WHERE x * y % 7 = z"
     identifier = lake.athena.start_query_execution(QueryString=sql, ResultConfiguration={"OutputLocation": lake.output})[
         "QueryExecutionId"
@@ -182,21 +133,19 @@ def test_running_query_can_be_stopped(lake):
 
 
 def test_query_without_an_output_location_is_refused(lake):
+    """[C] BC:athena, ResultConfiguration; the sentence AL."""
     with pytest.raises(lake.athena.exceptions.InvalidRequestException, match="No output location provided"):
         lake.athena.start_query_execution(QueryString="SELECT 1")
 
 
 def test_malformed_query_is_refused_at_the_start(lake):
+    """[L] AL, consistent with `WR`: InvalidRequestException, never FAILED."""
     with pytest.raises(lake.athena.exceptions.InvalidRequestException, match="line 1:8: mismatched input 'FROM'"):
         lake.run("SELECT FROM orders")
 
 
-def test_result_reuse_is_refused_by_name(lake):
-    with pytest.raises(lake.athena.exceptions.InvalidRequestException, match="ResultReuseConfiguration"):
-        lake.run("SELECT 1", ResultReuseConfiguration={"ResultReuseByAgeConfiguration": {"Enabled": True, "MaxAgeInMinutes": 5}})
-
-
 def test_unresolved_names_fail_with_place_and_type(lake):
+    """[C] captured 2023-10-23 (column); [L] AL (table)."""
     execution = lake.run("SELECT banana FROM orders")
     reason = "COLUMN_NOT_FOUND: line 1:8: Column 'banana' cannot be resolved or requester is not authorized to access requested resources"
     assert execution["Status"]["StateChangeReason"] == reason
@@ -214,18 +163,21 @@ def test_unresolved_names_fail_with_place_and_type(lake):
 
 
 def test_alias_of_the_select_list_is_unknown_to_group_by(lake):
+    """[C] Trino reference, SELECT: GROUP BY takes input columns and ordinals."""
     assert lake.reason("SELECT upper(orderid) AS u, count(*) FROM orders GROUP BY u").startswith(
         "COLUMN_NOT_FOUND: line 1:59: Column 'u'"
     )
 
 
 def test_execution_parameters_take_the_place_of_question_marks(lake):
+    """[C] BC:athena, ExecutionParameters."""
     assert lake.rows(
         "SELECT orderid FROM orders WHERE quantity > ? AND product_name = ?", ExecutionParameters=["6", "'Mug'"]
     ) == [["orderid"], ["o7"], ["o9"]]
 
 
 def test_executions_are_listed_newest_first(lake):
+    """[C] BC:athena, ListQueryExecutions and BatchGetQueryExecution; the order [L]."""
     first, second = (lake.run(f"SELECT {n}")["QueryExecutionId"] for n in (1, 2))
     listed = lake.athena.list_query_executions()["QueryExecutionIds"]
     assert listed[:2] == [second, first]
@@ -235,92 +187,13 @@ def test_executions_are_listed_newest_first(lake):
 
 # --- tables -------------------------------------------------------------------------------------------------------------------
 def test_names_are_case_insensitive_and_keep_their_spelling_in_the_header(lake):
+    """[C] AT/tables-databases-columns-names."""
     assert lake.rows("SELECT OrderID, QUANTITY AS Qty FROM Orders WHERE Quantity = 1") == [["OrderID", "Qty"], ["o1", "1"]]
-
-
-def test_path_column_names_the_object(lake):
-    assert lake.rows('SELECT DISTINCT "$path" FROM orders ORDER BY 1')[1:] == [
-        [f"s3://{lake.name}/orders/a.json"],
-        [f"s3://{lake.name}/orders/b.json.gz"],
-    ]
-    assert lake.rows('SELECT *, "$path" AS p FROM orders LIMIT 1')[0] == [*(name for name, _ in COLUMNS), "p"]
-
-
-def test_malformed_line_fails_the_query_unless_it_is_ignored(lake):
-    body = '{"orderid": "a", "quantity": 1}\noops\n{"orderid": "b"}\n'
-    for name, properties in (("strict", {}), ("forgiving", {"ignore.malformed.json": "TRUE"})):
-        lake.table(name, **properties)
-        lake.put(f"{name}/x.json", body)
-    assert lake.reason("SELECT count(*) FROM strict").startswith(
-        "HIVE_CURSOR_ERROR: Row is not a valid JSON Object - JSONException: "
-    )
-    assert lake.rows("SELECT orderid, quantity FROM forgiving")[1:] == [["a", "1"], [None, None], ["b", None]]
-
-
-def test_only_the_first_of_concatenated_objects_counts(lake):
-    lake.table("joined")
-    lake.put("joined/x.json", '{"orderid": "a"}{"orderid": "b"}{"orderid": "c"}')
-    assert lake.rows("SELECT count(*), max(orderid) FROM joined")[1:] == [["1", "a"]]
-
-
-def test_keys_match_in_any_case_and_a_missing_key_is_null(lake):
-    lake.table("cases")
-    lake.put("cases/x.json", '{"OrderId": "a", "QUANTITY": 5}\n{"orderid": "b"}\n')
-    assert lake.rows("SELECT orderid, quantity FROM cases")[1:] == [["a", "5"], ["b", None]]
-
-
-@pytest.mark.parametrize("value", ["499.99", '"many"', "true"])
-def test_value_of_the_wrong_type_fails_when_its_column_is_read(lake, value):
-    name = f"wrong{uuid.uuid4().hex[:6]}"
-    lake.table(name)
-    lake.put(f"{name}/x.json", f'{{"orderid": "a", "quantity": {value}}}\n')
-    assert lake.reason(f"SELECT quantity FROM {name}").startswith("HIVE_BAD_DATA: Error parsing field value '")
-    assert lake.rows(f"SELECT orderid FROM {name}")[1:] == [["a"]]
-
-
-def test_nested_types_are_read_and_printed(lake):
-    lake.table(
-        "nested",
-        [("id", "int"), ("item", "struct<name:string,size:int>"), ("tags", "array<string>"), ("stock", "map<string,int>")],
-    )
-    lake.put(
-        "nested/x.json", '{"id": 1, "item": {"Name": "Mug", "size": 3}, "tags": ["a", null], "stock": {"x": 2}}\n{"id": 2}\n'
-    )
-    assert lake.rows("SELECT item.name, item, tags, stock, tags[1], stock['x'] FROM nested ORDER BY id")[1:] == [
-        ["Mug", "{name=Mug, size=3}", "[a, null]", "{x=2}", "a", "2"], [None] * 6]
-    assert lake.rows("SELECT id, tag FROM nested CROSS JOIN UNNEST(tags) AS t(tag)")[1:] == [["1", "a"], ["1", None]]
-
-
-def test_only_registered_partitions_are_read_and_conditions_prune_them(lake):
-    lake.table("parted", keys=[("dt", "string")])
-    sizes = {day: lake.put(f"parted/dt={day}/x.json", orders(day)) for day in (1, 2, 3)}
-    assert lake.rows("SELECT count(*) FROM parted")[1:] == [["0"]]
-    lake.run("ALTER TABLE parted ADD PARTITION (dt = '1') PARTITION (dt = '2')")
-    assert lake.rows("SHOW PARTITIONS parted") == [["dt=1"], ["dt=2"]]
-    assert lake.rows("SELECT dt, count(*) FROM parted GROUP BY dt ORDER BY dt")[1:] == [["1", "1"], ["2", "2"]]
-    assert lake.run("MSCK REPAIR TABLE parted")["Status"]["State"] == "SUCCEEDED"
-    assert lake.rows("SELECT count(*) FROM parted")[1:] == [["6"]]
-    for condition, days in (
-        ("dt = '2'", [2]),
-        ("dt > '1' AND quantity >= 0", [2, 3]),
-        ("p.dt IN ('1', '3')", [1, 3]),
-        ("quantity = 0", [1, 2, 3]),
-    ):
-        scanned = lake.run(f"SELECT orderid FROM parted AS p WHERE {condition}")["Statistics"]["DataScannedInBytes"]
-        assert scanned == sum(sizes[day] for day in days), condition
-    lake.run("ALTER TABLE parted DROP PARTITION (dt = '1')")
-    assert lake.rows("SELECT min(dt) FROM parted")[1:] == [["2"]]
-
-
-def test_delimited_text_is_read(lake):
-    lake.put("csv/x.csv", 'id,name\n1,"Mug, blue"\n2,Pen\n')
-    lake.run(f"""CREATE EXTERNAL TABLE IF NOT EXISTS lines (id int, name string) ROW FORMAT SERDE
-        'org.apache.hadoop.hive.serde2.OpenCSVSerde' LOCATION 's3://{lake.name}/csv/' TBLPROPERTIES ('skip.header.line.count' = '1')""")
-    assert lake.rows("SELECT id, name FROM lines ORDER BY id")[1:] == [["1", "Mug, blue"], ["2", "Pen"]]
 
 
 # --- statements ---------------------------------------------------------------------------------------------------------------
 def test_create_table_as_writes_parquet_that_reads_by_column(lake):
+    """[C] AT/ctas; AT/querying, the manifest; HIVE_PATH_ALREADY_EXISTS AT/troubleshooting-athena."""
     execution = lake.run(
         f"CREATE TABLE copy WITH (format = 'PARQUET', external_location = 's3://{lake.name}/copy') AS SELECT * FROM orders"
     )
@@ -341,10 +214,33 @@ def test_create_table_as_writes_parquet_that_reads_by_column(lake):
     assert "TABLE_NOT_FOUND" in lake.reason("SELECT * FROM copy")
 
 
+def test_create_table_as_without_a_location_writes_beside_the_results(lake):
+    """[L] AL, `tables/<id>`; the manifest lies beside, [C] AT/querying."""
+    execution = lake.run("CREATE TABLE beside AS SELECT 1 AS a")
+    place = f"{lake.output}/tables/{execution['QueryExecutionId']}"
+    assert execution["ResultConfiguration"]["OutputLocation"] == place
+    assert lake.read(execution["Statistics"]["DataManifestLocation"]).startswith(f"{place}/")
+    assert lake.glue.get_table(DatabaseName=lake.name, Name="beside")["Table"]["StorageDescriptor"]["Location"].rstrip("/") == place
+
+
 def test_create_table_as_partitions(lake):
+    """[C] AT/ctas, partitioned_by."""
     lake.run("CREATE TABLE byname WITH (partitioned_by = ARRAY['product_name']) AS SELECT orderid, product_name FROM orders")
     assert lake.rows("SHOW PARTITIONS byname") == [["product_name=Mug"], ["product_name=Pen"]]
     assert lake.rows("SELECT count(*) FROM byname WHERE product_name = 'Mug'")[1:] == [["5"]]
+
+
+@pytest.mark.parametrize("form", ["PARQUET", "JSON", "TEXTFILE"])
+@pytest.mark.parametrize("keys", ["", ", partitioned_by = ARRAY['product_name']"])
+def test_create_table_as_writes_each_format_so_that_it_reads_the_same(lake, form, keys):
+    """[C] AT/create-table-as, format; JSON and text are GZIP-compressed, AT/compression-support."""
+    name = f"as_{form.lower()}_{len(keys)}"
+    query = "SELECT quantity, price, timestamp '2024-01-02 03:04:05.678' AS t, nullif(orderid, 'o3') AS orderid, product_name FROM orders"
+    execution = lake.run(f"CREATE TABLE {name} WITH (format = '{form}'{keys}) AS {query}")
+    assert execution["Status"]["State"] == "SUCCEEDED", execution["Status"]
+    files = lake.read(execution["Statistics"]["DataManifestLocation"]).split()
+    assert len(files) == (2 if keys else 1) and all(uri.endswith(".gz") == (form != "PARQUET") for uri in files)
+    assert lake.rows(f"SELECT * FROM {name} ORDER BY 1") == lake.rows(f"{query} ORDER BY 1")
 
 
 @pytest.mark.parametrize(
@@ -357,10 +253,12 @@ def test_create_table_as_partitions(lake):
     ],
 )
 def test_create_table_as_refuses_what_hive_cannot_hold(lake, query, reason):
+    """[C] `WR`, which reads these sentences."""
     assert reason in lake.reason(f"CREATE TABLE never AS {query}")
 
 
 def test_unload_writes_only_to_an_empty_place(lake):
+    """[C] AT/unload."""
     sql = f"UNLOAD (SELECT orderid FROM orders ORDER BY 1) TO 's3://{lake.name}/unloaded/' WITH (format = 'JSON', compression = 'NONE')"
     uri, = lake.read(lake.run(sql)["Statistics"]["DataManifestLocation"]).split()
     assert lake.read(uri).splitlines()[0] == '{"orderid":"o0"}'
@@ -368,6 +266,7 @@ def test_unload_writes_only_to_an_empty_place(lake):
 
 
 def test_views_can_be_made_read_and_dropped(lake):
+    """[C] AT/create-view, AT/drop-view, AT/show-create-view."""
     lake.run("CREATE OR REPLACE VIEW totals AS SELECT product_name, sum(price) AS revenue FROM orders GROUP BY product_name")
     assert lake.rows("SELECT * FROM totals ORDER BY 1") == [["product_name", "revenue"], ["Mug", "37.5"], ["Pen", "30.0"]]
     assert lake.rows("SHOW CREATE VIEW totals")[0] == [f"CREATE VIEW {lake.name}.totals AS"]
@@ -375,23 +274,9 @@ def test_views_can_be_made_read_and_dropped(lake):
     assert "TABLE_NOT_FOUND" in lake.reason("SELECT * FROM totals")
 
 
-def test_ddl_result_is_text(lake):
-    database = f"{lake.name}_x"
-    execution = lake.run(f"CREATE DATABASE {database}")
-    assert execution["ResultConfiguration"]["OutputLocation"].endswith(".txt") and execution["StatementType"] == "DDL"
-    assert [database] in lake.rows("SHOW DATABASES")
-    lake.run(f"DROP DATABASE {database}")
-    assert [database] not in lake.rows("SHOW DATABASES LIKE 'ath*'")
-    assert ["orders"] in lake.rows("SHOW TABLES")
-    assert lake.rows("DESCRIBE orders")[0] == [f"{'orderid':<20}\t{'string':<20}\t{'':<20}"]
-
-
-def test_statement_that_is_not_supported_fails_by_name(lake):
-    assert lake.reason("EXPLAIN SELECT 1") == "NOT_SUPPORTED: The local AWS does not support EXPLAIN statements"
-
-
 # --- workgroups and catalogue -------------------------------------------------------------------------------------------------
 def test_workgroup_enforces_its_output_location_and_scan_limit(lake):
+    """[C] AT/workgroups-settings-override, AT/workgroups-setting-control-limits-cloudwatch."""
     name = lake.name
     lake.athena.create_work_group(Name=name, Configuration={"ResultConfiguration": {"OutputLocation": f"s3://{name}/enforced/"}},
                                   Tags=[{"Key": "team", "Value": "a"}])
@@ -410,17 +295,143 @@ def test_workgroup_enforces_its_output_location_and_scan_limit(lake):
 
 
 def test_primary_workgroup_exists_and_enforces_nothing(lake):
+    """[C] `WR`, which asks for it before every query."""
     group = lake.athena.get_work_group(WorkGroup="primary")["WorkGroup"]
     assert group["State"] == "ENABLED" and group["Configuration"]["EnforceWorkGroupConfiguration"] is False
 
 
 def test_catalogue_is_glues(lake):
+    """[C] BC:athena, GetTableMetadata; PyAthena asks in lower case."""
     assert lake.athena.list_data_catalogs()["DataCatalogsSummary"] == [{"CatalogName": "AwsDataCatalog", "Type": "GLUE"}]
     metadata = lake.athena.get_table_metadata(CatalogName="awsdatacatalog", DatabaseName=lake.name, TableName="orders")[
         "TableMetadata"
     ]
     assert [column["Name"] for column in metadata["Columns"]] == [name for name, _ in COLUMNS]
     assert lake.athena.get_database(CatalogName="AwsDataCatalog", DatabaseName=lake.name)["Database"]["Name"] == lake.name
+
+
+# --- what is refused ------------------------------------------------------------------------------------------------------------
+def _table(clauses: str) -> str:
+    return f"CREATE EXTERNAL TABLE refused (a int) {clauses} LOCATION 's3://bucket/refused/'"
+
+
+def _as(options: str) -> str:
+    return f"CREATE TABLE refused WITH ({options}) AS SELECT 1 AS a, 2 AS b"
+
+
+def _result(**settings) -> dict:
+    return {"operation": "start_query_execution", "QueryString": "SELECT 1", **settings}
+
+
+def _group(**configuration) -> dict:
+    return {"operation": "create_work_group", "Name": "refused", "Configuration": configuration}
+
+
+# The feature, the statement or the request, and what the refusal says.
+REFUSED = [
+    *((f"{word} (Iceberg tables)", sql, word) for word, sql in (
+        ("UPDATE", "UPDATE orders SET quantity = 1"), ("DELETE", "DELETE FROM orders WHERE quantity = 1"),
+        ("MERGE", "MERGE INTO orders USING orders AS n ON orders.orderid = n.orderid WHEN MATCHED THEN DELETE"),
+        ("OPTIMIZE", "OPTIMIZE orders REWRITE DATA USING BIN_PACK"), ("VACUUM", "VACUUM orders"))),
+    ("CREATE TABLE without EXTERNAL (Iceberg tables)", "CREATE TABLE refused (a int) LOCATION 's3://b/c/'",
+     "CREATE TABLE without EXTERNAL"),
+    ("CREATE TABLE AS with table_type ICEBERG", _as("table_type = 'ICEBERG'"), "table_type"),
+    ("time travel (FOR TIMESTAMP AS OF)", "SELECT * FROM orders FOR TIMESTAMP AS OF current_timestamp", "time travel"),
+    *((f"{word} statements", sql, word) for word, sql in (
+        ("TRUNCATE", "TRUNCATE TABLE orders"), ("GRANT", "GRANT SELECT ON orders TO joe"), ("REVOKE", "REVOKE SELECT ON orders FROM joe"),
+        ("ANALYZE", "ANALYZE orders"), ("CALL", "CALL system.sync_partition_metadata()"), ("USE", "USE other"),
+        ("SET", "SET SESSION a = 1"),
+        ("COMMENT", "COMMENT ON TABLE orders IS 'x'"))),
+    ("PREPARE of a DDL statement", "PREPARE p FROM DROP TABLE t", "PREPARE of DROP_TABLE"),
+    ("EXPLAIN ANALYZE", "EXPLAIN ANALYZE SELECT 1", "EXPLAIN ANALYZE"),
+    ("EXPLAIN (FORMAT JSON or GRAPHVIZ)", "EXPLAIN (FORMAT JSON) SELECT 1", "EXPLAIN (FORMAT JSON)"),
+    ("EXPLAIN (TYPE DISTRIBUTED or IO)", "EXPLAIN (TYPE IO) SELECT 1", "EXPLAIN (TYPE IO)"),
+    ("EXPLAIN of CREATE TABLE AS, INSERT INTO or UNLOAD", "EXPLAIN INSERT INTO orders SELECT * FROM orders", "EXPLAIN INSERT"),
+    ("DESCRIBE FORMATTED and EXTENDED", "DESCRIBE FORMATTED orders", "DESCRIBE FORMATTED"),
+    ("SHOW FUNCTIONS", "SHOW FUNCTIONS", "SHOW FUNCTIONS"), ("SHOW SESSION", "SHOW SESSION", "SHOW SESSION"),
+    ("ALTER TABLE CHANGE COLUMN", "ALTER TABLE orders CHANGE COLUMN quantity amount int", "ALTER TABLE CHANGE"),
+    ("ALTER TABLE RENAME", "ALTER TABLE orders RENAME TO commands", "ALTER TABLE RENAME"),
+    ("ALTER TABLE PARTITION ADD COLUMNS", "ALTER TABLE orders PARTITION (dt = '1') ADD COLUMNS (a int)", "ALTER TABLE PARTITION ADD"),
+    ("CREATE TABLE AS with bucketed_by", _as("bucketed_by = ARRAY['a'], bucket_count = 3"), "bucketed_by"),
+    ("CREATE EXTERNAL TABLE with CLUSTERED BY", _table("CLUSTERED BY (a) INTO 3 BUCKETS"), "CLUSTERED BY"),
+    *((f"CREATE TABLE AS with the format {form}", _as(f"format = '{form}'"), form) for form in ("ORC", "AVRO", "ION")),
+    *((f"CREATE EXTERNAL TABLE STORED AS {form}", _table(f"STORED AS {form}"), form)
+      for form in ("ORC", "AVRO", "ION", "RCFILE", "SEQUENCEFILE")),
+    ("UNLOAD to formats other than Parquet, JSON and text", "UNLOAD (SELECT 1 AS a) TO 's3://b/c/' WITH (format = 'ORC')", "ORC"),
+    ("compressions other than GZIP, SNAPPY and ZSTD for Parquet", _as("format = 'PARQUET', write_compression = 'LZ4'"), "LZ4"),
+    ("compressions other than GZIP for JSON and text", _as("format = 'JSON', write_compression = 'ZSTD'"), "ZSTD"),
+    ("INSERT INTO a table with OpenCSVSerde (on AWS as well)", "INSERT INTO quoted VALUES ('a')", "OpenCSVSerde"),
+    ("INSERT INTO delimited text with nested types", "INSERT INTO nested_text SELECT array[1]", "array<int>"),
+    ("INSERT INTO delimited text with escapes, another NULL or header lines", "INSERT INTO escaped_text VALUES ('a')", "escape.delim"),
+    *((f"tables with the SerDe {serde}", f"SELECT * FROM serde_{number}", serde) for number, serde in enumerate((
+        "com.amazonaws.glue.serde.GrokSerDe", "org.apache.hadoop.hive.serde2.RegexSerDe", "org.apache.hadoop.hive.serde2.avro.AvroSerDe",
+        "org.apache.hadoop.hive.ql.io.orc.OrcSerde", "com.amazon.ionhiveserde.IonHiveSerDe"))),
+    ("tables of Iceberg made elsewhere", "SELECT * FROM iceberg", "Iceberg"),
+    *((f"objects compressed as {suffix}", f"SELECT * FROM packed_{suffix}", f".{suffix}") for suffix in ("snappy", "lz4")),
+    ("partition projection of the type injected", "SELECT * FROM injected", "injected"),
+    ("data catalogs other than AwsDataCatalog, in a query", "SELECT * FROM other.d.t", "Catalog 'other'"),
+    ("table functions", "SELECT * FROM TABLE(sequence(1, 2))", "table functions"),
+    ("WITH RECURSIVE", "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t WHERE n < 3) SELECT * FROM t", "WITH RECURSIVE"),
+    ("TABLESAMPLE", "SELECT * FROM orders TABLESAMPLE BERNOULLI (10)", "TABLESAMPLE"),
+    ("data catalogs other than AwsDataCatalog, in a request", _result(QueryExecutionContext={"Catalog": "other"}),
+     "the data catalog other"),
+    ("result reuse", _result(ResultReuseConfiguration={"ResultReuseByAgeConfiguration": {"Enabled": True}}), "ResultReuseConfiguration"),
+    *((f"results encrypted with {option}", _result(ResultConfiguration={
+        "OutputLocation": "s3://b/c/", "EncryptionConfiguration": {"EncryptionOption": option, "KmsKey": "k"}}), option)
+      for option in ("SSE_KMS", "CSE_KMS")),
+    ("results with an ACL", _result(ResultConfiguration={
+        "OutputLocation": "s3://b/c/", "AclConfiguration": {"S3AclOption": "BUCKET_OWNER_FULL_CONTROL"}}), "AclConfiguration"),
+    ("workgroups for Spark", _group(EngineVersion={"SelectedEngineVersion": "PySpark engine version 3"}), "PySpark engine version 3"),
+    ("workgroups with an execution role", _group(ExecutionRole="arn:aws:iam::123456789012:role/r"), "ExecutionRole"),
+    ("workgroups with managed query results", _group(ManagedQueryResultsConfiguration={"Enabled": True}),
+     "ManagedQueryResultsConfiguration"),
+    ("workgroups with requester-pays buckets", _group(RequesterPaysEnabled=True), "RequesterPaysEnabled"),
+    ("workgroups with minimum encryption", _group(EnableMinimumEncryptionConfiguration=True), "EnableMinimumEncryptionConfiguration"),
+    ("workgroups with customer content encryption",
+     _group(CustomerContentEncryptionConfiguration={"KmsKey": "arn:aws:kms:us-east-1:123456789012:key/k"}),
+     "CustomerContentEncryptionConfiguration"),
+    ("workgroups with identity center", _group(IdentityCenterConfiguration={"EnableIdentityCenter": True}), "IdentityCenterConfiguration"),
+    *((f"{name} (Spark, notebooks, capacity, other catalogs)", {"operation": name, **request}, "".join(map(str.title, name.split("_"))))
+      for name, request in (
+        ("start_session", {"WorkGroup": "primary", "EngineConfiguration": {"MaxConcurrentDpus": 20}}),
+        ("create_notebook", {"WorkGroup": "primary", "Name": "n"}), ("create_data_catalog", {"Name": "other", "Type": "LAMBDA"}),
+        ("create_capacity_reservation", {"TargetDpus": 24, "Name": "c"}))),
+]
+
+
+@pytest.fixture(scope="module")
+def unreadable(lake):
+    """Tables that the statements of REFUSED mention."""
+    opencsv, lazy = "org.apache.hadoop.hive.serde2.OpenCSVSerde", "org.apache.hadoop.hive.serde2.lazy.LazySimpleSerDe"
+    lake.table("quoted", [("a", "string")], serde=opencsv)
+    lake.table("nested_text", [("a", "array<int>")], serde=lazy)
+    lake.table("escaped_text", [("a", "string")], serde=lazy, **{"escape.delim": "\\"})
+    for number, (_, _, serde) in enumerate(row for row in REFUSED if row[0].startswith("tables with the SerDe")):
+        lake.table(f"serde_{number}", [("a", "string")], serde=serde)
+        lake.put(f"serde_{number}/x", "a\n")
+    for suffix in ("snappy", "lz4"):
+        lake.table(f"packed_{suffix}")
+        lake.put(f"packed_{suffix}/x.json.{suffix}", "a")
+    for name, keys, parameters in (("iceberg", [], {"table_type": "ICEBERG"}), (
+            "injected", [{"Name": "k", "Type": "string"}], {"projection.enabled": "true", "projection.k.type": "injected"})):
+        lake.glue.create_table(DatabaseName=lake.name, TableInput={
+            "Name": name, "PartitionKeys": keys, "Parameters": parameters, "StorageDescriptor": {
+                "Columns": [{"Name": "a", "Type": "string"}], "Location": f"s3://{lake.name}/{name}/",
+                "SerdeInfo": {"SerializationLibrary": OPENX}}})
+    return lake
+
+
+@pytest.mark.parametrize(("what", "words"), [pytest.param(*row[1:], id=row[0]) for row in REFUSED])
+def test_what_is_not_supported_is_refused_by_name(unreadable, what, words):
+    """[L] nothing is accepted and ignored: FAILED with NOT_SUPPORTED, or an error of the API."""
+    if isinstance(what, str):
+        reason = unreadable.reason(what)
+        assert reason.startswith(("NOT_SUPPORTED: ", "CATALOG_NOT_FOUND: ")) and words in reason
+        return
+    request = dict(what)
+    with pytest.raises(botocore.exceptions.ClientError, match=re.escape(words)) as caught:
+        getattr(unreadable.athena, request.pop("operation"))(**request)
+    assert caught.value.response["Error"]["Code"] in ("InvalidRequestException", "UnsupportedOperationException")
 
 
 # --- clients ------------------------------------------------------------------------------------------------------------------
@@ -445,6 +456,7 @@ def wrangler(lake, monkeypatch):
     ids=["ctas", "csv", "unload"],
 )
 def test_awswrangler_reads_a_query_into_pandas(lake, wrangler, mode):
+    """[C] `WR`, its three modes."""
     if "s3_output" in mode:
         mode = {**mode, "s3_output": f"s3://{lake.name}/{uuid.uuid4().hex}/"}
     frame = wrangler.athena.read_sql_query(
@@ -459,12 +471,14 @@ def test_awswrangler_reads_a_query_into_pandas(lake, wrangler, mode):
 
 @pytest.mark.filterwarnings("ignore")
 def test_awswrangler_reads_an_empty_result_with_its_columns(lake, wrangler):
+    """[C] `WR`."""
     frame = wrangler.athena.read_sql_query("SELECT orderid, quantity FROM orders WHERE quantity > 99", database=lake.name)
     assert list(frame.columns) == ["orderid", "quantity"] and frame.empty
 
 
 @pytest.mark.filterwarnings("ignore")
 def test_awswrangler_runs_statements(lake, wrangler):
+    """[C] `WR`, describe_table, show_create_table and repair_table read the `.txt`."""
     wr, options = wrangler, {"database": lake.name, "s3_output": lake.output}
     made = wr.athena.create_ctas_table("SELECT orderid FROM orders", ctas_table="wrangled", wait=True, **options)
     assert made["ctas_table"] == "wrangled"
@@ -477,6 +491,7 @@ def test_awswrangler_runs_statements(lake, wrangler):
 
 
 def test_awswrangler_written_parquet_is_read_with_its_timestamps(lake, wrangler):
+    """[C] `WR`, timestamps as INT96."""
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame({"id": [1, 2], "at": pandas.to_datetime(["2024-01-01 10:00:00", None]), "dt": ["a", "b"]})
     wrangler.s3.to_parquet(
@@ -486,6 +501,7 @@ def test_awswrangler_written_parquet_is_read_with_its_timestamps(lake, wrangler)
 
 
 def test_pyathena_reads_typed_rows(lake):
+    """[C] PyAthena, its converters."""
     pyathena = pytest.importorskip("pyathena")
     options = lake.aws.options
     with pyathena.connect(s3_staging_dir=lake.output, schema_name=lake.name, poll_interval=0.05, **options) as connection:
@@ -495,11 +511,3 @@ def test_pyathena_reads_typed_rows(lake):
             "quantity",
             "price",
         ]
-
-
-def test_many_lines_are_counted_in_seconds(lake):
-    lake.table("million")
-    lake.put("million/x.json", orders(1000) * 200)
-    began = time.monotonic()
-    assert lake.rows("SELECT product_name, count(*), sum(price) FROM million GROUP BY 1 ORDER BY 1")[1][:2] == ["Mug", "100000"]
-    assert time.monotonic() - began < 10

@@ -1232,21 +1232,6 @@ def test_an_argument_of_another_type_is_refused(answer, expression):
         answer(f"SELECT {expression}")
 
 
-REFUSED = [
-    ("EXPLAIN", "EXPLAIN SELECT 1"),
-    ("PREPARE of a DDL statement", "PREPARE p FROM DROP TABLE t"),
-    ("CREATE TABLE of an Iceberg table", "CREATE TABLE t (a int) LOCATION 's3://b/' "),
-    ("DELETE, UPDATE and MERGE", "DELETE FROM t"),
-    ("ALTER TABLE ADD COLUMNS", "ALTER TABLE t ADD COLUMNS (a int)"),
-]
-
-
-@pytest.mark.parametrize("sql", [sql for _, sql in REFUSED])
-def test_statement_that_is_not_supported_is_refused_by_name(sql):
-    with pytest.raises(QueryFailure, match="NOT_SUPPORTED: The local AWS does not support"):
-        check(sql)
-
-
 def test_query_cannot_read_the_machine(answer):
     with pytest.raises(QueryFailure):
         answer("SELECT * FROM read_csv('/etc/hosts')")

@@ -100,6 +100,22 @@ class Catalog:
             },
         )
 
+    def change_table(self, table: dict, **members) -> None:
+        self.glue.update_table(DatabaseName=table["DatabaseName"],
+                               TableInput={key: value for key, value in {**table, **members}.items() if key in _TABLE_INPUT})
+
+    def change_partition(self, table: dict, values: list[str], to: list[str], location: str) -> None:
+        """Give a partition other values, or another location: by a new one, because MiniStack has no UpdatePartition."""
+        if to == values:
+            self.drop_partition(table, values)
+            self.add_partitions(table, [(to, location)])
+        else:
+            self.add_partitions(table, [(to, location)])
+            self.drop_partition(table, values)
+
+    def drop_partition(self, table: dict, values: list[str]) -> None:
+        self.glue.delete_partition(DatabaseName=table["DatabaseName"], TableName=table["Name"], PartitionValues=values)
+
     def _get(self, operation: str, member: str, **request) -> dict | None:
         try:
             return getattr(self.glue, operation)(**request)[member]
@@ -110,6 +126,10 @@ class Catalog:
 
     def _all(self, operation: str, member: str, **request) -> list[dict]:
         return [item for page in self.glue.get_paginator(operation).paginate(**request) for item in page[member]]
+
+
+_TABLE_INPUT = ("Name", "Description", "Owner", "Retention", "StorageDescriptor", "PartitionKeys", "ViewOriginalText", "ViewExpandedText",
+                "TableType", "Parameters")  # of what GetTable says, what UpdateTable takes
 
 
 def is_view(table: dict) -> bool:
@@ -334,11 +354,7 @@ def _add_partitions(catalog: Catalog, statement: Statement, database: str, _):
     for spec, location in statement.options["partitions"]:
         values = _values(table, spec)
         if values in existing and not statement.optional:
-            raise QueryFailure(
-                "FAILED",
-                f"Execution Error, return code 1 from org.apache.hadoop.hive.ql.exec.DDLTask. AlreadyExistsException("
-                f"message:Partition already exists: {partition_name(table, values)})",
-            )
+            raise _partition_exists(table, values)
         wanted.append(
             (values, location or f"{table['StorageDescriptor']['Location'].rstrip('/')}/{partition_name(table, values)}")
         )
@@ -351,9 +367,72 @@ def _drop_partitions(catalog: Catalog, statement: Statement, database: str, _):
     for spec, _ in statement.options["partitions"]:
         values = _values(table, spec)
         if values in existing:
-            catalog.glue.delete_partition(DatabaseName=database, TableName=table["Name"], PartitionValues=values)
+            catalog.drop_partition(table, values)
         elif not statement.optional:
-            raise QueryFailure("FAILED", f"SemanticException [Error 10006]: Partition not found {partition_name(table, values)}")
+            raise _no_partition(table, values)
+
+
+def _partition_exists(table: dict, values: list[str]) -> QueryFailure:
+    return QueryFailure("FAILED", f"Execution Error, return code 1 from org.apache.hadoop.hive.ql.exec.DDLTask. AlreadyExistsException("
+                                  f"message:Partition already exists: {partition_name(table, values)})")
+
+
+def _no_partition(table: dict, values: list[str]) -> QueryFailure:
+    return QueryFailure("FAILED", f"SemanticException [Error 10006]: Partition not found {partition_name(table, values)}")
+
+
+def _rename_partition(catalog: Catalog, statement: Statement, database: str, _):
+    table, options = _need_data(catalog, statement, database), statement.options
+    known = {tuple(part.values): part.location for part in catalog.partitions(table)}
+    values, to = _values(table, options["partition"]), _values(table, options["to"])
+    if tuple(values) not in known:
+        raise _no_partition(table, values)
+    if tuple(to) in known:
+        raise _partition_exists(table, to)
+    catalog.change_partition(table, values, to, known[tuple(values)])
+
+
+def _set_location(catalog: Catalog, statement: Statement, database: str, _):
+    table, options = _need_data(catalog, statement, database), statement.options
+    if "partition" not in options:
+        return catalog.change_table(table, StorageDescriptor={**table["StorageDescriptor"], "Location": options["location"]})
+    values = _values(table, options["partition"])
+    if values not in [part.values for part in catalog.partitions(table)]:
+        raise _no_partition(table, values)
+    catalog.change_partition(table, values, values, options["location"])
+
+
+def _set_columns(catalog: Catalog, statement: Statement, database: str, _):
+    """ADD COLUMNS puts them behind those that are there, REPLACE COLUMNS in their place [C, AT/alter-table-add-columns]."""
+    table, new = _need_data(catalog, statement, database), statement.options["columns"]
+    old = table["StorageDescriptor"]["Columns"] if statement.kind == "ALTER_TABLE_ADD_COLUMNS" else []
+    taken = [column["Name"] for column in [*old, *(table.get("PartitionKeys") or [])]]
+    for column in new:
+        if column["Name"] in taken:
+            raise QueryFailure("FAILED", f"Execution Error, return code 1 from org.apache.hadoop.hive.ql.exec.DDLTask. "
+                                         f"Duplicate column name: {column['Name']}")
+        taken.append(column["Name"])
+    catalog.change_table(table, StorageDescriptor={**table["StorageDescriptor"], "Columns": [*old, *new]})
+
+
+def _set_tblproperties(catalog: Catalog, statement: Statement, database: str, _):
+    table = _need_data(catalog, statement, database)
+    catalog.change_table(table, Parameters={**(table.get("Parameters") or {}), **statement.options["properties"]})
+
+
+def _set_dbproperties(catalog: Catalog, statement: Statement, _, __):
+    found = catalog.need_database(statement.name)
+    kept = {key: found[key] for key in ("Name", "Description", "LocationUri") if found.get(key)}
+    catalog.glue.update_database(Name=statement.name, DatabaseInput={
+        **kept, "Parameters": {**(found.get("Parameters") or {}), **statement.options["properties"]}})
+
+
+def _need_data(catalog: Catalog, statement: Statement, database: str) -> dict:
+    """A table that is no view."""
+    table = catalog.need_table(database, statement.name)
+    if is_view(table):
+        raise QueryFailure("FAILED", f"{database}.{statement.name} is a view: ALTER TABLE is for tables")
+    return table
 
 
 def _values(table: dict, spec: dict[str, str]) -> list[str]:
@@ -413,5 +492,11 @@ _RUNNERS = {
     "SHOW_CREATE_VIEW": _show_create_view,
     "ALTER_TABLE_ADD_PARTITION": _add_partitions,
     "ALTER_TABLE_DROP_PARTITION": _drop_partitions,
+    "ALTER_TABLE_RENAME_PARTITION": _rename_partition,
+    "ALTER_TABLE_SET_LOCATION": _set_location,
+    "ALTER_TABLE_ADD_COLUMNS": _set_columns,
+    "ALTER_TABLE_REPLACE_COLUMNS": _set_columns,
+    "ALTER_TABLE_SET_TBLPROPERTIES": _set_tblproperties,
+    "ALTER_DATABASE_SET_DBPROPERTIES": _set_dbproperties,
     "MSCK_REPAIR_TABLE": _repair,
 }

@@ -4,6 +4,7 @@ Every run has a fresh in-process DuckDB connection that may read the object cach
 """
 
 import datetime
+import json
 import re
 import shutil
 import uuid
@@ -17,8 +18,7 @@ from botocore.exceptions import ClientError
 from sqlglot import exp
 
 from . import catalog as ddl
-from . import information_schema
-from . import translate
+from . import information_schema, plan, translate
 from .catalog import CATALOG, Catalog
 from .errors import ParseFailure, QueryFailure, not_supported, out_of_range, type_failure
 from .functions import define
@@ -32,6 +32,7 @@ from .types import column_info, hive_type, printed, quote, sql_text, stored_type
 _STORED = {"PARQUET": ("parquet", "parquet", "SNAPPY"), "JSON": ("json", "json", "GZIP"), "TEXTFILE": ("csv", "textfile", "GZIP")}
 _WITH = {"format", "external_location", "partitioned_by", "write_compression", "parquet_compression", "field_delimiter", "data",
          "compression", "to"}
+_PARTITIONS = 100  # that one statement may write [C, AT/ctas-insert-into]
 
 
 class ScanLimit(Exception):
@@ -79,12 +80,20 @@ class Run:
             "autoinstall_known_extensions": "false", "autoload_known_extensions": "false", "temp_directory": str(self.scratch)})
         folders = ", ".join(sql_text(str(folder)) for folder in (self.cache.directory, self.scratch))
         connection.execute(f"SET allowed_directories = [{folders}]; SET enable_external_access = false; SET TimeZone = 'UTC'; "
-                           f"SET enable_progress_bar = false; SET lock_configuration = true")
+                           f"SET enable_progress_bar = false;")
+        if not self.reads:  # what is known of empty tables must not shorten a plan
+            connection.execute("SET disabled_optimizers = 'statistics_propagation,compressed_materialization'")
+        connection.execute("SET lock_configuration = true")
         return connection
 
     @cached_property
     def reader(self) -> TableReader:
-        return TableReader(self.connection, self.catalog, self.s3, self.cache)
+        return TableReader(self.connection, self.catalog, self.s3, self.cache, self.reads)
+
+    @property
+    def reads(self) -> bool:
+        """Whether the statement needs data, not only their shape."""
+        return self.job.statement.kind not in ("EXPLAIN", "CREATE_VIEW") and self.job.statement.options.get("data", True)
 
     @property
     def scanned(self) -> int:
@@ -114,6 +123,8 @@ class Run:
                 outcome = self._insert()
             elif statement.kind in PREPARED:  # the control plane has done it
                 outcome = self._text([], [])
+            elif statement.kind == "EXPLAIN":
+                outcome = self._explain()
             elif statement.kind == "CREATE_VIEW":
                 outcome = self._create_view()
             else:
@@ -213,6 +224,13 @@ class Run:
         write_csv(self.connection, f"SELECT {shown} FROM ({sql}) AS t_result({', '.join(inner)})", names, path)
         return self._publish(path, ".csv", infos)
 
+    def _explain(self) -> Outcome:
+        sql, _, _ = self._prepare()
+        if self.job.statement.options["type"] == "validate":
+            return self._text(["Valid"], ["true"])
+        ((_, found),) = self.connection.execute(f"EXPLAIN (FORMAT json) {sql}").fetchall()
+        return self._text(["Query Plan"], plan.text(json.loads(found), self.reader.names))
+
     def _publish(self, path: Path, suffix: str, infos: list[dict]) -> Outcome:
         location = f"{self.job.output}{self.job.id}{suffix}"
         bucket, key = split_uri(location)
@@ -301,9 +319,10 @@ class Run:
         if ddl.is_view(table):
             raise not_supported("INSERT INTO a view")
         serde = table["StorageDescriptor"].get("SerdeInfo", {}).get("SerializationLibrary")
-        kind = {ddl.PARQUET: "PARQUET", ddl.OPENX: "JSON", ddl.HCATALOG: "JSON"}.get(serde)
+        kind = {ddl.PARQUET: "PARQUET", ddl.OPENX: "JSON", ddl.HCATALOG: "JSON", ddl.LAZY: "TEXTFILE"}.get(serde)
         if kind is None:
             raise not_supported(f"INSERT INTO a table with the SerDe {serde}")
+        options = {"format": kind, **(_delimited(table) if kind == "TEXTFILE" else {})}
         sql, _, types = self._prepare()
         columns = ddl.columns_of(table)
         wanted = statement.options["columns"] or [column["Name"] for column in columns]
@@ -318,7 +337,7 @@ class Run:
         sql = f"SELECT {', '.join(items)} FROM ({sql}) AS t_new({', '.join(map(quote, wanted))})"
         keys = [key["Name"] for key in table.get("PartitionKeys", [])]
         location = table["StorageDescriptor"]["Location"].rstrip("/") + "/"
-        written, folders = self._write(sql, [c["Name"] for c in columns], location, {"format": kind}, keys, fresh=False)
+        written, folders = self._write(sql, [c["Name"] for c in columns], location, options, keys, fresh=False)
         known = [part.values for part in self.catalog.partitions(table)] if folders else []
         self.catalog.add_partitions(
             table, [(values, f"{location}{folder}") for folder, values in folders.items() if values not in known]
@@ -340,7 +359,7 @@ class Run:
 
     def _format(self, options: dict) -> tuple[str, str]:
         """(Glue's kind of table, COPY's options)"""
-        for name in set(options) - _WITH:
+        for name in (name for name in options if name not in _WITH):
             raise not_supported(f"the table property {name}")
         name = str(options.get("format", "PARQUET")).upper()
         if name not in _STORED:
@@ -383,8 +402,10 @@ class Run:
             f"COPY ({source}) TO {sql_text(str(target if keys else target / 'data.out'))} ({settings}{by})"
         ).fetchone()[0]
         bucket, prefix = split_uri(location)
-        written, folders = [], {}
-        for path in sorted(target.rglob("*.out")) if rows else ():
+        written, folders, files = [], {}, [path for path in sorted(target.rglob("*")) if rows and path.is_file()]
+        if keys and len({path.parent for path in files}) > _PARTITIONS:
+            raise QueryFailure("HIVE_TOO_MANY_OPEN_PARTITIONS", f"Exceeded limit of {_PARTITIONS} open writers for partitions/buckets")
+        for path in files:
             folder = path.parent.relative_to(target).as_posix().removeprefix(".")
             key = f"{prefix}{folder + '/' if folder else ''}{self.now:%Y%m%d_%H%M%S}_{len(written):05}_{uuid.uuid4().hex[:5]}_{uuid.uuid4()}{suffix}"
             self.s3.upload_file(str(path), bucket, key)
@@ -398,6 +419,18 @@ class Run:
         bucket, key = split_uri(location)
         self.s3.put_object(Bucket=bucket, Key=key, Body="".join(f"{uri}\n" for uri in written).encode())
         return Outcome(manifest=location)
+
+
+def _delimited(table: dict) -> dict:
+    """How INSERT INTO writes a table of LazySimpleSerDe: as far as what is written reads back as it was."""
+    found = table["StorageDescriptor"]["SerdeInfo"].get("Parameters") or {}
+    for name in ("escape.delim", "serialization.null.format", "skip.header.line.count"):
+        if name in found or name in (table.get("Parameters") or {}):
+            raise not_supported(f"INSERT INTO a table with the property {name}")
+    for column in table["StorageDescriptor"]["Columns"]:
+        if hive_type(column["Type"]).inner:
+            raise not_supported(f"INSERT INTO a delimited text table with the type {column['Type']}")
+    return {"field_delimiter": found.get("field.delim", chr(1))}
 
 
 def _reads_all(star: exp.Star) -> bool:

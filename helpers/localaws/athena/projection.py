@@ -41,9 +41,9 @@ def _values(key: str, properties: dict[str, str], now: datetime.datetime) -> lis
             raise _bad(f"projection.{key}.{name} is missing")
         return found
 
-    kind = setting("type").lower()
-    if kind == "enum":
-        return [value.strip() for value in setting("values").split(",")]
+    kind = setting("type").strip().lower()
+    if kind == "enum":  # white space is part of a value [C, AT/partition-projection-supported-types]
+        return setting("values").split(",")
     if kind == "integer":
         low, high = (int(end) for end in setting("range").split(","))
         digits = int(setting("digits", "0"))
@@ -56,8 +56,11 @@ def _values(key: str, properties: dict[str, str], now: datetime.datetime) -> lis
 def _dates(setting, now: datetime.datetime) -> list[str]:
     form = _python_format(setting("format"))
     ends = [_moment(end.strip(), form, now) for end in setting("range").split(",")]
-    unit = setting("interval.unit", "hours" if "%H" in form else "days" if "%d" in form else "months" if "%m" in form else "years").lower()
-    step, moment, found = int(setting("interval", "1")), ends[0], []
+    # One day or one month where the format is as fine as that; otherwise they must be given [C, AT/partition-projection-supported-types].
+    fine = not re.search("%[HMS]", form)
+    usual = "days" if fine and "%d" in form else "months" if fine and re.search("%[mbB]", form) else None
+    unit = setting("interval.unit", usual).strip().lower()
+    step, moment, found = int(setting("interval", usual and "1")), ends[0], []
     while moment <= ends[1] and len(found) <= _MOST:
         found.append(moment.strftime(form))
         moment = _moved(moment, step, unit)

@@ -81,8 +81,8 @@ class Json(Text):
         return [Path(name) for name, in found]
 
     def rows(self, lines) -> Iterator[list]:
-        # Numbers stay as they are written.
-        decoder = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=str)
+        # A number with a point or exponent is a double, also where its column is text [U]; DuckDB's reader has it so as well.
+        decoder = json.JSONDecoder(parse_constant=str)
         for line in lines:
             line = line.strip()
             try:

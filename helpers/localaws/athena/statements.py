@@ -17,7 +17,6 @@ _START = (
 )
 PREPARED = ("PREPARE", "DEALLOCATE_PREPARE")
 _REFUSED = {
-    "explain",
     "delete",
     "update",
     "merge",
@@ -31,8 +30,7 @@ _REFUSED = {
     "set",
     "call",
     "comment",
-    "desc",
-} - {"desc"}
+}
 
 
 @dataclass
@@ -89,8 +87,8 @@ class _Scanner:
         return (token[1:-1].replace('""', '"') if token[0] in "\"`" else token).lower()
 
     def qualified(self) -> tuple[str | None, str]:
-        """[[catalog.]database.]table"""
-        parts = [self.identifier()]
+        """[[catalog.]database.]table; in backticks also as one, which is how SHOW CREATE TABLE writes it."""
+        parts = self.identifier().split(".") if self.peek()[:1] == "`" else [self.identifier()]
         while self.accept("."):
             parts.append(self.identifier())
         if len(parts) == 3 and parts[0] != "awsdatacatalog":
@@ -169,6 +167,8 @@ def parse_statement(sql: str) -> Statement:
         return scan.end(Statement("MSCK_REPAIR_TABLE", "DDL", database, name))
     if scan.accept("alter"):
         return _alter(scan)
+    if scan.accept("explain"):
+        return _explain(scan)
     if scan.accept("unload"):
         start, end = scan.parenthesised()
         scan.expect("to")
@@ -310,6 +310,8 @@ def _create_external(scan: _Scanner) -> Statement:
         elif scan.accept("partitioned", "by"):
             start, end = scan.parenthesised()
             options["partitions"] = _columns(scan.sql[start:end])
+        elif scan.accept("clustered", "by"):
+            raise not_supported("CLUSTERED BY")
         elif scan.accept("row", "format", "serde"):
             options["serde"] = scan.string()
             if scan.accept("with", "serdeproperties"):
@@ -389,24 +391,70 @@ def _pattern(scan: _Scanner) -> dict:
 
 
 def _alter(scan: _Scanner) -> Statement:
+    if scan.accept("database") or scan.accept("schema"):
+        name = scan.identifier()
+        scan.expect("set", "dbproperties")
+        return scan.end(Statement("ALTER_DATABASE_SET_DBPROPERTIES", "DDL", name=name, options={"properties": scan.properties()}))
     scan.expect("table")
-    database, name = scan.qualified()
-    add = scan.accept("add")
-    if not add and not scan.accept("drop"):
-        raise not_supported(f"ALTER TABLE {scan.peek().upper()}")
-    optional = scan.accept("if", *(("not",) if add else ()), "exists")
-    if scan.peek() != "partition":
-        raise not_supported(f"ALTER TABLE {'ADD' if add else 'DROP'} {scan.peek().upper()}")
-    partitions = []
+    statement = Statement("ALTER_TABLE", "DDL", *scan.qualified())
+    options, one = statement.options, _partition(scan) if scan.accept("partition") else None
+    if one is not None:
+        options["partition"] = one
+    if scan.accept("set", "location"):
+        statement.kind, options["location"] = "ALTER_TABLE_SET_LOCATION", scan.string()
+    elif one is not None and scan.accept("rename", "to", "partition"):
+        statement.kind, options["to"] = "ALTER_TABLE_RENAME_PARTITION", _partition(scan)
+    elif one is not None:
+        raise not_supported(f"ALTER TABLE PARTITION {scan.peek().upper()} {scan.peek(1).upper()}")
+    elif scan.accept("set", "tblproperties"):
+        statement.kind, options["properties"] = "ALTER_TABLE_SET_TBLPROPERTIES", scan.properties()
+    elif scan.peek(1) == "columns" and (word := scan.peek()) in ("add", "replace"):
+        scan.expect(word, "columns")
+        start, end = scan.parenthesised()
+        statement.kind, options["columns"] = f"ALTER_TABLE_{word.upper()}_COLUMNS", _columns(scan.sql[start:end])
+    else:
+        _alter_partitions(scan, statement)
+    return scan.end(statement)
+
+
+def _alter_partitions(scan: _Scanner, statement: Statement) -> None:
+    """ADD and DROP, of one or several."""
+    word = scan.peek()
+    if word not in ("add", "drop") or scan.peek(1) not in ("if", "partition"):
+        raise not_supported(f"ALTER TABLE {word.upper()} {scan.peek(1).upper()}")
+    scan.expect(word)
+    add = word == "add"
+    statement.kind, partitions = f"ALTER_TABLE_{word.upper()}_PARTITION", []
+    statement.optional = scan.accept("if", *(("not",) if add else ()), "exists")
     while scan.accept("partition"):
-        scan.expect("(")
-        values = {}
-        while not scan.accept(")"):
-            key = scan.identifier()
-            scan.expect("=")
-            values[key] = scan.string() if scan.peek()[:1] in "'\"" else scan.take()
-            scan.accept(",")
-        partitions.append((values, scan.string() if add and scan.accept("location") else None))
+        partitions.append((_partition(scan), scan.string() if add and scan.accept("location") else None))
         scan.accept(",")
-    return scan.end(Statement("ALTER_TABLE_ADD_PARTITION" if add else "ALTER_TABLE_DROP_PARTITION", "DDL", database, name,
-                              optional=optional, options={"partitions": partitions}))
+    statement.options["partitions"] = partitions
+
+
+def _partition(scan: _Scanner) -> dict[str, str]:
+    """(dt = '1', hour = 2)"""
+    values = {}
+    scan.expect("(")
+    while not scan.accept(")"):
+        key = scan.identifier()
+        scan.expect("=")
+        values[key] = scan.string() if scan.peek()[:1] in "'\"" else scan.take()
+        scan.accept(",")
+    return values
+
+
+def _explain(scan: _Scanner) -> Statement:
+    if scan.accept("analyze"):
+        raise not_supported("EXPLAIN ANALYZE")
+    kind = "logical"
+    if scan.accept("("):
+        while not scan.accept(")"):
+            option, value = scan.identifier(), scan.identifier()
+            if (option, value) not in (("format", "text"), ("type", "logical"), ("type", "validate")):
+                raise not_supported(f"EXPLAIN ({option.upper()} {value.upper()})")
+            kind = value if option == "type" else kind
+            scan.accept(",")
+    if scan.peek() not in ("select", "with", "values", "(", "table"):
+        raise not_supported(f"EXPLAIN {scan.peek().upper()}")
+    return Statement("EXPLAIN", "UTILITY", query=scan.rest(), options={"type": kind})

@@ -3,7 +3,7 @@
 import datetime
 from concurrent.futures import ThreadPoolExecutor
 
-from .catalog import PARQUET, Catalog, Partition, partition_name
+from .catalog import CATALOG, PARQUET, Catalog, Partition, partition_name
 from .errors import QueryFailure, not_supported
 from .objects import ObjectCache, S3Object, file_list, list_objects
 from .projection import projected
@@ -18,12 +18,12 @@ HIDDEN = {"$path": "VARCHAR", "$file_size": "BIGINT", "$file_modified_time": "ST
 
 
 class TableReader:
-    """Makes the relations of one query."""
+    """Makes the relations of one query: empty ones if it `reads` no data."""
 
-    def __init__(self, connection, catalog: Catalog, s3, cache: ObjectCache):
-        self.connection, self.catalog, self.s3, self.cache = connection, catalog, s3, cache
+    def __init__(self, connection, catalog: Catalog, s3, cache: ObjectCache, reads: bool):
+        self.connection, self.catalog, self.s3, self.cache, self.reads = connection, catalog, s3, cache, reads
         self.scanned = 0  # bytes
-        self._count = 0
+        self.names: dict[str, str] = {}  # of the tables that the relations stand for
 
     def relation(self, table: dict, keep, used: set[str] | None, hidden: list[str]) -> str:
         """Create the DuckDB view of `table`, `hidden` columns last; its name.
@@ -32,12 +32,11 @@ class TableReader:
         """
         if (table.get("Parameters") or {}).get("table_type", "").upper() == "ICEBERG":
             raise not_supported("Iceberg tables")
-        self._count += 1
-        name = f"t_source_{self._count}"
+        name = f"t_source_{len(self.names) + 1}"
         storage = table["StorageDescriptor"]
         columns = [(column["Name"].lower(), hive_type(column["Type"])) for column in storage.get("Columns", [])]
         keys = [(column["Name"].lower(), hive_type(column["Type"])) for column in table.get("PartitionKeys") or []]
-        files = self._files(table, keep)
+        files = self._files(table, keep) if self.reads else []
         if not files:
             items = [f"CAST(NULL AS {kind.duckdb}) AS {quote(column)}" for column, kind in columns + keys]
             items += [f"CAST(NULL AS {HIDDEN[column]}) AS {quote(column)}" for column in hidden]
@@ -54,7 +53,9 @@ class TableReader:
             else:
                 source += " AS t_data"
             body = f"SELECT {', '.join(items)} FROM {source}"
-        self.connection.execute(f"CREATE TEMP VIEW {name} AS {body}")
+        # A table, because a plan of an empty view would only say that it is empty.
+        self.connection.execute(f"CREATE TEMP {'VIEW' if self.reads else 'TABLE'} {name} AS {body}")
+        self.names[name] = f"{CATALOG}:{table['DatabaseName']}:{table['Name']}"
         return name
 
     def _files(self, table: dict, keep) -> list[tuple[S3Object, Partition | None]]:
