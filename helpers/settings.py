@@ -121,6 +121,7 @@ class Settings:
     # Folders of the bucket. They lie side by side: what fails must never be read as an order (FAILURES.md, row 8).
     lake_prefix = property(lambda s: "orders/")  # with year=YYYY/month=MM/day=DD/hour=HH/ below it
     error_prefix = property(lambda s: "errors/")
+    replayed_prefix = property(lambda s: "replayed/")  # what became of each object under errors/: helpers/replay.py
     experiments_prefix = property(lambda s: "experiments/")
     results_prefix = property(lambda s: "athena-results/")
 

@@ -94,7 +94,8 @@ def test_arns_are_in_the_partition_of_the_region():
 
 def test_what_failed_and_what_was_tried_lie_outside_the_lake():
     settings = Settings()
-    prefixes = [settings.lake_prefix, settings.error_prefix, settings.experiments_prefix, settings.results_prefix]
+    prefixes = [settings.lake_prefix, settings.error_prefix, settings.replayed_prefix,
+                settings.experiments_prefix, settings.results_prefix]
     assert all(prefix.endswith("/") for prefix in prefixes)
     assert not any(a.startswith(b) for a in prefixes for b in prefixes if a is not b)
 
