@@ -6,6 +6,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
+from datetime import datetime
 
 import pandas as pd
 
@@ -47,15 +48,16 @@ def piped(event: dict, stream_arn: str) -> dict:
     return event | {"dynamodb": change | {"ApproximateCreationDateTime": seconds}, "eventSourceARN": stream_arn}
 
 
-def shard_records(aws: Aws, after: dict[str, str] | None = None) -> pd.DataFrame:
+def shard_records(aws: Aws, after: dict[str, str] | None = None, since: datetime | None = None) -> pd.DataFrame:
     """The records that the Kinesis stream holds: shard, sequence_number, partition_key, arrived, data (bytes).
 
     after  by shard id, the sequence number to start behind; without it, from the oldest record (TRIM_HORIZON)
+    since  where `after` names no start, only records that arrived then or later
     """
     kinesis, name = aws.client("kinesis"), aws.settings.stream
     rows = []
     for shard in kinesis.list_shards(StreamName=name)["Shards"]:
-        start = {"ShardIteratorType": "TRIM_HORIZON"}
+        start = {"ShardIteratorType": "AT_TIMESTAMP", "Timestamp": since} if since else {"ShardIteratorType": "TRIM_HORIZON"}
         if after and shard["ShardId"] in after:
             start = {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "StartingSequenceNumber": after[shard["ShardId"]]}
         iterator = kinesis.get_shard_iterator(StreamName=name, ShardId=shard["ShardId"], **start)
