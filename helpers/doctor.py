@@ -118,11 +118,12 @@ def _wait_for(verdict: Verdict, trail: Trail, left: float) -> None:
     """Wait until it has come further, or until it is time to look at the hops again."""
     before, due = trail.reached, SLACK if verdict.due_in is None else verdict.due_in + 1
     with suppress(WaitTimeout):
-        wait_until(f"the {verdict.joint} hands it on", lambda: trail.reached > before, timeout=min(left, max(due, 1)), every=0.5)
+        wait_until(f"the {verdict.joint} hands it on", lambda: trail.look() > before, timeout=min(left, max(due, 1)), every=0.5)
 
 
 def _examine(trail: Trail) -> Verdict:
     """Look at every joint in order, up to the first that is broken. What is to be waited for hides nothing broken further on."""
+    trail.look()
     case, hops, waiting, broken = Case(trail), [], None, None
     for joint, look in JOINTS.items():
         if broken:
@@ -375,10 +376,10 @@ def look_at_function(case: Case) -> str:
         raise Broken(f"It cannot run: {function.get('StateReason') or function.get('LastUpdateStatusReason')}", DEPLOY)
     case.check_role("function", function["Role"], "lambda.amazonaws.com", function["FunctionArn"])
     if trail.failed:
-        line, said = trail.failed
+        said = json.loads(trail.failed.text)
         what, fix = _CODES.get(said["errorCode"], (f"was not called: {said['errorMessage']}", "mend that, and replay the record."))
         told = _log_line(case, '"reason"|ERROR|Error|timed out')
-        raise Broken(f"The record lies under the error prefix, {line.key}, with {said['errorCode']}: the function {what}."
+        raise Broken(f"The record lies under the error prefix, {trail.failed.key}, with {said['errorCode']}: the function {what}."
                      + (f" Its log: {told}" if told else ""), fix.format(name=case.settings.function))
     if trail.record and not trail.delivered and (told := _log_line(case, "\\[ERROR\\]|Traceback|Task timed out|errorMessage")):
         code = "Lambda.FunctionTimedOut" if "timed out" in told else "Lambda.FunctionError"
