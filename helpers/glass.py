@@ -30,7 +30,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 
 from .look import Folder, Follower, record_id, sequence_number
-from .plots import ACCENT, BLUE, HOPS, INK, PAPER, QUIET, SKY
+from .plots import BLUE, HOPS, INK, PAPER, QUIET
 from .session import Aws
 from .transform import Unreadable, transform_event
 
@@ -291,7 +291,7 @@ class _Memory:
         else:
             state, says = "ready", ""
         return {"state": state, "says": says, "behind": len({row.event_id for row in outside}), "holds": len(self._locations),
-                "unit": "folders" if self._is_partitioned else "tables",
+                "unit": "partitions" if self._is_partitioned else "tables",
                 "lag_s": max(0.0, (self._now - min(row.time for row in outside)).total_seconds()) if outside else 0.0,
                 "last": last and f"crawl {last['Status']}", "last_at": last.get("StartTime")}
 
@@ -351,110 +351,170 @@ def _failures(lines: list[str]) -> Iterator[tuple[str, str]]:
         yield record_id(base64.b64decode(failure["rawData"])), failure["errorCode"]
 
 
-# The picture. Lengths are inches, from the top left; sizes of type are points.
-
-WIDTH, TITLE, TUBE_LEFT, TUBE_WIDTH, WORDS_LEFT = 13.0, 0.95, 3.2, 6.1, 9.65
-HEIGHTS = {True: 0.86, False: 1.02}  # of a hop that carries, of one that holds
-BIG, MIDDLE, SMALL = 18, 15, 12.5
+# The picture. Lengths are inches, from the top left; sizes of type and widths of lines are points.
+WIDTH, TITLE, WORDS_LEFT = 13.0, 1.05, 9.75
+TUBE_LEFT, TUBE_WIDTH, TUBE = 3.25, 6.1, 0.46
+PIPE, BESIDE = TUBE_LEFT + 0.45, TUBE_LEFT + 0.95  # the middle of the pipes between the tubes, and the words beside them
+BIG, MIDDLE, SMALL, LINE = 18, 15, 13, 2.2
+SHARDS_DRAWN = 4
+PASSED = ({"facecolor": BLUE, "edgecolor": PAPER}, {"facecolor": INK, "edgecolor": PAPER, "hatch": "//"})  # shards take turns
+FAILED = {"facecolor": PAPER, "edgecolor": INK, "hatch": "xx"}
+SKIPPED = {"facecolor": QUIET, "edgecolor": INK, "hatch": ".."}
+# The line around a state's name; none is as quiet as it gets.
+EDGES = {"not built yet": "--", "getting ready": ":", "ready": None, "flowing": "-", "waiting": ":", "STOPPED": "-", "BROKEN": "-",
+         "hidden": "--"}
 
 
 def draw(frame: pd.DataFrame) -> Figure:
-    """The figures of `measure` as a picture to be read from afar and without colour: hops that hold are glass tubes, filled as far
-    as the changes got, hops that carry are the pipes between them; a state has a mark, a word and a line of its own."""
-    height = TITLE + sum(HEIGHTS[name in JOINTS] for name in frame.index) + 0.05
+    """The figures of `measure` as a picture to be read from afar and without colour.
+
+    Hops that hold are glass tubes, filled as far as the changes got; hops that carry are the pipes between them. A state has a
+    mark, a word and a line of its own.
+    """
+    height = TITLE + sum(_height(name) for name in frame.index)
     figure = Figure(figsize=(WIDTH, height), dpi=100, facecolor=PAPER)
     axes = figure.add_axes((0, 0, 1, 1), xlim=(0, WIDTH), ylim=(height, 0))
     axes.axis("off")
-    axes.text(0.25, 0.38, summary(frame), fontsize=BIG + 2, weight="bold", color=INK, va="center")
-    axes.text(0.25, 0.74, f"measured at {frame['at'].iloc[0]:%H:%M:%S} UTC", fontsize=SMALL, color=INK, va="center")
+    _text(axes, 0.25, 0.4, summary(frame), BIG + 3, weight="bold")
+    _text(axes, 0.25, 0.8, f"at {frame['at'].iloc[0]:%H:%M:%S} UTC")
+    _draw_legend(axes)
     whole = max(1, int(frame[["passed", "behind", "skipped"]].fillna(0).sum(axis="columns").max()))
-    top = TITLE
+    top, skipped = TITLE, 0
     for name, hop in frame.iterrows():
-        tall = HEIGHTS[name in JOINTS]
-        (_draw_pipe if name in JOINTS else _draw_tube)(axes, top, tall, name, hop, whole)
-        _draw_state(axes, top, tall, hop)
-        top += tall
+        _text(axes, 0.25, top + 0.31, name, BIG if name not in JOINTS else MIDDLE + 1, weight="bold",
+              style="italic" if name in JOINTS else "normal")
+        if name in JOINTS:
+            _draw_pipe(axes, top, hop)
+            skipped = 0 if pd.isna(hop["skipped"]) else int(hop["skipped"])
+        elif name == "DynamoDB":
+            _draw_table(axes, top, hop)
+        else:
+            _draw_tube(axes, top, hop, skipped, whole)
+        if name != "DynamoDB" and pd.notna(hop["holds"]):
+            _text(axes, 0.25, top + 0.66, _holds(hop), MIDDLE)
+        _draw_state(axes, top, hop)
+        top += _height(name)
     return figure
 
 
-def _text(axes, x: float, y: float, text: str, size: float = SMALL, **style):
-    return axes.text(x, y, text, fontsize=size, va="center", **{"color": INK, **style})
+def _draw_legend(axes) -> None:
+    for x, text, look in ((TUBE_LEFT, "passed", PASSED[0]), (TUBE_LEFT + 1.45, "not here yet", {"facecolor": PAPER, "edgecolor": INK}),
+                          (TUBE_LEFT + 3.35, "failed", FAILED), (TUBE_LEFT + 4.65, "came before the hop: never carried", SKIPPED)):
+        axes.add_patch(Rectangle((x, 0.7), 0.4, 0.2, linewidth=1, **look))
+        _text(axes, x + 0.5, 0.8, text)
 
 
-def _draw_tube(axes, top: float, tall: float, name: str, hop: pd.Series, whole: int) -> None:
-    built = hop["state"] != "not built yet"
-    _text(axes, 0.25, top + 0.3, name, BIG, weight="bold")
-    if built and pd.notna(hop["holds"]):
-        _text(axes, 0.25, top + 0.64, f"{hop['holds']:,} {hop['unit']}", MIDDLE)
-    if name == "DynamoDB":  # it holds orders, not changes
-        return
-    left, depth, y = TUBE_LEFT, 0.46, top + 0.08
-    passed = 0 if pd.isna(hop["passed"]) else int(hop["passed"])
-    parts = [("", passed)]
-    if isinstance(hop["by_shard"], dict) and 1 < len(hop["by_shard"]) <= 8 and sum(hop["by_shard"].values()):
-        share = passed / sum(hop["by_shard"].values())
-        parts = [(f"{place}: ", count * share) for place, count in enumerate(hop["by_shard"].values())]
-    for place, (label, count) in enumerate(parts):
-        width = TUBE_WIDTH * count / whole
-        axes.add_patch(Rectangle((left, y), width, depth, facecolor=BLUE if place % 2 == 0 else INK, edgecolor=PAPER, linewidth=1,
-                                 hatch="" if place % 2 == 0 else "//"))
-        left += width
-    axes.add_patch(FancyBboxPatch((TUBE_LEFT, y), TUBE_WIDTH, depth, boxstyle="round,pad=0,rounding_size=0.12", facecolor="none",
-                                  edgecolor=INK, linewidth=2.4 if built else 1.4, linestyle="-" if built else "--"))
-    if built:
-        _number_in_tube(axes, y + depth / 2, passed, whole)
-        _text(axes, TUBE_LEFT + 0.05, y + depth + 0.2, _last(hop))
+def _height(name: str) -> float:
+    return 0.88 if name in JOINTS else 1.04
 
 
-def _number_in_tube(axes, y: float, passed: int, whole: int) -> None:
-    inside = passed / whole > 0.2
-    _text(axes, TUBE_LEFT + (TUBE_WIDTH * passed / whole - 0.15 if inside else TUBE_WIDTH * passed / whole + 0.12), y, f"{passed:,}", BIG,
-          weight="bold", color=PAPER if inside else INK, ha="right" if inside else "left")
+def _text(axes, x: float, y: float, text: str, size: float = SMALL, **style) -> None:
+    axes.text(x, y, text, fontsize=size, **{"color": INK, "va": "center", **style})
+
+
+def _draw_table(axes, top: float, hop: pd.Series) -> None:
+    """Its orders in a box with a head, as tables have: they are no changes, so they have not the tubes' scale."""
+    there = hop["state"] != "not built yet"
+    y, deep, wide = top + 0.06, 0.56, 2.4
+    line = {"edgecolor": INK, "linewidth": LINE, "linestyle": "-" if there else "--"}
+    axes.add_patch(Rectangle((TUBE_LEFT, y), wide, deep, facecolor=PAPER, **line))
+    axes.add_patch(Rectangle((TUBE_LEFT, y), wide, 0.11, facecolor=INK if there else PAPER, **line))
+    if pd.notna(hop["holds"]):
+        _text(axes, TUBE_LEFT + wide / 2, y + 0.35, _holds(hop), BIG, weight="bold", ha="center")
+    _walls(axes, [(y + deep, top + _height("DynamoDB") + 0.06)], there)
+
+
+def _walls(axes, pieces: list[tuple[float, float]], there: bool) -> None:
+    """The two walls of a pipe, in pieces from one height to another."""
+    for x in (PIPE - 0.15, PIPE + 0.15):
+        for piece in pieces:
+            axes.plot([x, x], piece, color=INK, linewidth=LINE, linestyle="-" if there else "--", solid_capstyle="butt")
+
+
+def _draw_tube(axes, top: float, hop: pd.Series, skipped: int, whole: int) -> None:
+    """A tube as long as all changes, with what passed (by shard, if there are some), what failed, and what was skipped before it."""
+    there, y = hop["state"] != "not built yet", top + 0.06
+    scale, left = TUBE_WIDTH / whole, TUBE_LEFT
+    for text, count, style in _contents(hop, skipped):
+        axes.add_patch(Rectangle((left, y), count * scale, TUBE, linewidth=0, **style))
+        if len(text) * 0.17 < count * scale:
+            _text(axes, left + count * scale / 2, y + TUBE / 2, text, BIG - 1, weight="bold", ha="center",
+                  color=INK if style["facecolor"] == PAPER else PAPER,
+                  bbox={"boxstyle": "square,pad=0.15", "facecolor": style["facecolor"], "edgecolor": "none"})
+        left += count * scale
+    axes.add_patch(FancyBboxPatch((TUBE_LEFT, y), TUBE_WIDTH, TUBE, boxstyle="round,pad=0,rounding_size=0.05", facecolor="none",
+                                  edgecolor=INK, linewidth=LINE, linestyle="-" if there else "--"))
+    if there and not hop["passed"]:
+        _text(axes, TUBE_LEFT + 0.15, y + TUBE / 2, "0", BIG - 1, weight="bold")
+    _text(axes, BESIDE, y + TUBE + 0.22, _last(hop))
+
+
+def _contents(hop: pd.Series, skipped: int) -> Iterator[tuple[str, float, dict]]:
+    """What fills a tube, from the left: text, how many, how it looks."""
+    passed, failed = (0 if pd.isna(hop[name]) else int(hop[name]) for name in ("passed", "failed"))
+    shards = hop["by_shard"] if isinstance(hop["by_shard"], dict) else {}
+    if 1 < len(shards) <= SHARDS_DRAWN and any(shards.values()):
+        for number, count in enumerate(shards.values()):
+            yield f"shard {number}: {count:,}", passed * count / sum(shards.values()), PASSED[number % 2]
+    else:
+        yield f"{passed:,}", passed, PASSED[0]
+    yield f"{failed:,}", failed, FAILED
+    yield "", skipped, SKIPPED
 
 
 def _last(hop: pd.Series) -> str:
     return f"last: {hop['last']} at {hop['last_at']:%H:%M:%S}" if hop["last"] else ""
 
 
-def _draw_pipe(axes, top: float, tall: float, name: str, hop: pd.Series, whole: int) -> None:
+def _draw_pipe(axes, top: float, hop: pd.Series) -> None:
     """A pipe down from one tube to the next: open with an arrow, cut where it is broken, with a bar across where it is stopped."""
-    _text(axes, 0.25, top + 0.3, name, MIDDLE + 1, weight="bold", style="italic")
-    if pd.notna(hop["holds"]):
-        _text(axes, 0.25, top + 0.62, f"{hop['holds']:,} {hop['unit']}", SMALL + 1)
-    middle, wide, first, last = TUBE_LEFT + 0.45, 0.3, top - 0.44, top + tall + 0.06
-    line = {"color": INK, "linewidth": 2.4, "linestyle": "--" if hop["state"] == "not built yet" else "-", "solid_capstyle": "butt"}
-    broken, stopped = hop["state"] == "BROKEN", hop["state"] == "STOPPED"
-    for x in (middle - wide / 2, middle + wide / 2):
-        for begin, end in ([(first, top + 0.12), (top + 0.68, last)] if broken else [(first, last)]):
-            axes.plot([x, x], [begin, end], **line)
-    if broken:
-        _text(axes, middle, top + 0.4, "✖", BIG + 8, weight="bold", ha="center")
-    elif stopped:
-        axes.add_patch(Rectangle((middle - 0.38, top + 0.3), 0.76, 0.2, facecolor=INK))
-    elif hop["state"] != "not built yet":
-        axes.add_patch(FancyArrowPatch((middle, top + 0.02), (middle, top + 0.8), arrowstyle="-|>", mutation_scale=24, color=INK, linewidth=3,
-                                       linestyle="-"))
+    there, ends = hop["state"] != "not built yet", (top - 0.52, top + _height("Glue") + 0.06)
+    if hop["state"] == "BROKEN":
+        _walls(axes, [(ends[0], top + 0.08), (top + 0.68, ends[1])], there)
+        _text(axes, PIPE, top + 0.38, MARKS["BROKEN"], BIG + 10, ha="center")
+    else:
+        _walls(axes, [ends], there)
+    flows = hop["state"] == "flowing"
+    if flows:
+        axes.add_patch(Rectangle((PIPE - 0.15, ends[0]), 0.3, ends[1] - ends[0], facecolor=BLUE))
+    if hop["state"] == "STOPPED":
+        axes.add_patch(Rectangle((PIPE - 0.4, top + 0.26), 0.8, 0.2, facecolor=INK))
+    elif hop["state"] in ("ready", "flowing", "waiting"):
+        axes.add_patch(FancyArrowPatch((PIPE, top - 0.02), (PIPE, top + 0.8), arrowstyle="-|>", mutation_scale=24, linewidth=3,
+                                       color=PAPER if flows else INK))
     if pd.notna(hop["behind"]):
-        _text(axes, TUBE_LEFT + 1.05, top + 0.24, _behind(hop), MIDDLE, weight="bold")
-        if hop["skipped"] is not pd.NA and hop["skipped"]:
-            _text(axes, TUBE_LEFT + 1.05, top + 0.58, f"{hop['skipped']:,} came before it existed: not carried")
+        _text(axes, BESIDE, top + 0.24, _behind(hop), MIDDLE, weight="bold")
+    if hop["says"]:
+        _says(axes, BESIDE, top + 0.42, hop["says"], wide=52)
+    elif pd.notna(hop["skipped"]) and hop["skipped"]:
+        _text(axes, BESIDE, top + 0.58, _skipped(hop))
+
+
+def _holds(hop: pd.Series) -> str:
+    return f"{hop['holds']:,} {hop['unit'] if hop['holds'] != 1 else hop['unit'].removesuffix('s')}"
 
 
 def _behind(hop: pd.Series) -> str:
-    return f"{hop['behind']:,} behind, the oldest {hop['lag_s']:.0f} s" if hop["behind"] else "nothing behind"
+    return f"{hop['behind']:,} behind, the oldest by {hop['lag_s']:.0f} s" if hop["behind"] else "nothing behind"
 
 
-def _draw_state(axes, top: float, tall: float, hop: pd.Series) -> None:
+def _skipped(hop: pd.Series) -> str:
+    return f"{hop['skipped']:,} came before it: never carried"
+
+
+def _draw_state(axes, top: float, hop: pd.Series) -> None:
+    look, text = EDGES[hop["state"]], f"{MARKS[hop['state']]} {hop['state']}"
     dark = hop["state"] in ("STOPPED", "BROKEN")
-    quiet = hop["state"] == "ready"
-    text = f"{MARKS[hop['state']]} {hop['state']}"
-    box = {} if quiet else {"bbox": {"boxstyle": "round,pad=0.3", "facecolor": INK if dark else PAPER, "edgecolor": INK, "linewidth": 2,
-                                     "linestyle": {"not built yet": "--", "hidden": "--", "waiting": ":", "getting ready": ":"}.get(
-                                         hop["state"], "-")}}
-    _text(axes, WORDS_LEFT + 0.1, top + 0.28, text, MIDDLE + 1, weight="bold", color=PAPER if dark else INK, **box)
-    if hop["says"]:
-        lines = textwrap.wrap(_short(hop["says"]), 40, max_lines=2, placeholder=" …")
-        _text(axes, WORDS_LEFT + 0.1, top + 0.66, "\n".join(lines), SMALL - 1.5, linespacing=1.05)
+    box = look and {"boxstyle": "round,pad=0.3", "facecolor": INK if dark else PAPER, "edgecolor": INK, "linewidth": LINE, "linestyle": look}
+    _text(axes, WORDS_LEFT, top + 0.29, text, MIDDLE + 1, weight="bold", color=PAPER if dark else INK, bbox=box)
+    if hop.name not in JOINTS:
+        _says(axes, WORDS_LEFT - 0.1, top + 0.55, hop["says"], wide=34)
+
+
+def _says(axes, x: float, y: float, text: str, wide: int) -> None:
+    """What a service says, as much of it as two lines of `wide` letters hold."""
+    lines = textwrap.wrap(_short(text), wide, max_lines=2, placeholder=" …")
+    _text(axes, x, y, "\n".join(lines), va="top", linespacing=1.05)
 
 
 def _short(text: str) -> str:
@@ -471,7 +531,7 @@ def summary(frame: pd.DataFrame) -> str:
     made = frame.at["DynamoDB Streams", "passed"]
     if pd.isna(made):
         return "The pipeline is not built yet"
-    return f"{made:,} changes captured, " + (f"{behind:,} on their way" if behind else "none on its way")
+    return f"{made:,} changes captured, " + (f"{behind:,} on their way" if behind else "nothing on its way")
 
 
 def words(frame: pd.DataFrame) -> str:
@@ -482,13 +542,13 @@ def words(frame: pd.DataFrame) -> str:
 def _hop_in_words(name: str, hop: pd.Series) -> str:
     said = [f"{name}: {hop['state']}"]
     if pd.notna(hop["holds"]):
-        said.append(f"{hop['holds']:,} {hop['unit']}")
+        said.append(_holds(hop))
     if isinstance(hop["by_shard"], dict):
         said.append("by shard " + " and ".join(f"{count:,}" for count in hop["by_shard"].values()))
     if pd.notna(hop["behind"]):
         said.append(_behind(hop))
     if pd.notna(hop["skipped"]) and hop["skipped"]:
-        said.append(f"{hop['skipped']:,} came before it existed")
+        said.append(_skipped(hop))
     said += filter(None, [_last(hop), _short(hop["says"])])
     return "; ".join(said)
 
@@ -510,3 +570,41 @@ def show(aws: Aws) -> None:
     """Measure and display the picture, once."""
     output = _output(measure(aws))
     display(output["data"], metadata=output["metadata"], raw=True)
+
+
+@contextmanager
+def live(aws: Aws, every: float = 1.0) -> Iterator[None]:
+    """While the block runs, draw the pipeline anew every `every` seconds in one place; when it ends, once more.
+
+    A measurement that fails is tried again and never disturbs the block; how many failed, and why, is said at its end. Without a
+    notebook only the end is shown.
+    """
+    failures, done = [], threading.Event()
+
+    def draw_once() -> None:
+        try:
+            output = _output(measure(aws))
+        except Exception as error:  # whatever it is, the block goes on, and its owner hears of it
+            failures.append(error)
+            return
+        if handle is not None:
+            handle.update(output["data"], metadata=output["metadata"], raw=True)
+        elif done.is_set():
+            print(output["data"]["text/plain"])
+
+    def keep_drawing() -> None:
+        while not done.wait(every):
+            draw_once()
+
+    handle = display({"text/plain": "The glass pipeline is measured for the first time."}, raw=True, display_id=True) if get_ipython() else None
+    draw_once()  # here, in the caller's thread: boto3 makes clients in one thread only
+    watcher = threading.Thread(target=keep_drawing, name="glass", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        done.set()
+        watcher.join()
+        draw_once()
+        if failures:
+            print(f"The glass pipeline could not be drawn {len(failures)} times; the last time: {type(failures[-1]).__name__}: {failures[-1]}")
