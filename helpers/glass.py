@@ -125,12 +125,11 @@ class _Memory:
 
     def measure(self) -> pd.DataFrame:
         with self._one_at_a_time:
-            self._now = datetime.now(UTC)
             asked = {"DynamoDB": self._table, "DynamoDB Streams": self._change_events, "Kinesis": self._kinesis, "S3": self._lake,
                      "EventBridge": self._pipe, "Firehose": self._delivery, "Glue": self._crawler, "Athena": self._athena}
             hops = {name: _state_of(question) for name, question in asked.items()}
         frame = pd.DataFrame([hops[name] for name in NAMES], index=pd.Index(NAMES, name="hop"), columns=COLUMNS)
-        frame["at"] = self._now
+        frame["at"] = datetime.now(UTC)
         return frame.astype({name: "Int64" for name in _WHOLE} | {"lag_s": "Float64"}).assign(
             says=frame["says"].fillna(""), unit=frame["unit"].fillna(""), last=frame["last"].fillna(""),
             last_at=pd.to_datetime(frame["last_at"], utc=True))
@@ -159,7 +158,7 @@ class _Memory:
         for _, event in self._table_stream.new(PAGES["the table's stream"]):
             change = event["dynamodb"]
             self._events[event["eventID"]] = _Event(change["ApproximateCreationDateTime"], _words(event), sequence_number(event))
-        oldest = self._now - KEPT_BY_THE_TABLES_STREAM
+        oldest = datetime.now(UTC) - KEPT_BY_THE_TABLES_STREAM
         self._events = {name: event for name, event in self._events.items() if event.time > oldest}
         last = max(self._events.values(), key=lambda event: event.sequence_number, default=None)
         return {"state": "ready" if on else "STOPPED", "holds": len(self._events), "unit": "change events", "passed": len(self._events),
@@ -180,7 +179,7 @@ class _Memory:
             arrived, data = record["ApproximateArrivalTimestamp"], record["Data"]
             self._records.setdefault(record_id(data), _Record(arrived, data))
             self._arrivals.append((arrived, shard))
-        oldest = self._now - timedelta(hours=stream["RetentionPeriodHours"])
+        oldest = datetime.now(UTC) - timedelta(hours=stream["RetentionPeriodHours"])
         self._records = {name: record for name, record in self._records.items() if record.arrived > oldest}
         self._arrivals = [arrival for arrival in self._arrivals if arrival[0] > oldest]
         counted = Counter(shard for _, shard in self._arrivals)
@@ -251,10 +250,9 @@ class _Memory:
     def _carrying(self, state: str, says: str, waiting: list[datetime], start: datetime | None, passed: int) -> dict:
         """The figures of a hop that carries: `waiting` are the times of what the hop before has and the one behind has not."""
         behind = [at for at in waiting if start is None or at >= start.replace(microsecond=0)]
-        lag = max(0.0, (self._now - min(behind)).total_seconds()) if behind else 0.0
         if state == "ready" and behind:
             state = "flowing"
-        return {"state": state, "passed": passed - len(waiting), "behind": len(behind), "lag_s": lag, "skipped": len(waiting) - len(behind),
+        return {"state": state, "passed": passed - len(waiting), "behind": len(behind), "lag_s": _seconds_since(behind), "skipped": len(waiting) - len(behind),
                 "says": says}
 
     def _is_dropped(self, name: str, data: bytes) -> bool:
@@ -292,7 +290,7 @@ class _Memory:
             state, says = "ready", ""
         return {"state": state, "says": says, "behind": len({row.event_id for row in outside}), "holds": len(self._locations),
                 "unit": "partitions" if self._is_partitioned else "tables",
-                "lag_s": max(0.0, (self._now - min(row.time for row in outside)).total_seconds()) if outside else 0.0,
+                "lag_s": _seconds_since([row.time for row in outside]),
                 "last": last and f"crawl {last['Status']}", "last_at": last.get("StartTime")}
 
     def _is_in_catalogue(self, key: str) -> bool:
@@ -312,6 +310,11 @@ def _state_of(question: Callable[[], dict]) -> dict:
 def _is_missing(error: ClientError) -> bool:
     """Whether an error says that something does not exist; Athena says so of a workgroup in its message only."""
     return bool(re.search("NotFound|NoSuch|404|WorkGroup .* is not found", f"{error.response['Error']}"))
+
+
+def _seconds_since(times: list[datetime]) -> float:
+    """How long ago the first of `times` was, s; 0 if there is none, or if AWS's clock is ahead of ours."""
+    return max(0.0, (datetime.now(UTC) - min(times)).total_seconds()) if times else 0.0
 
 
 def _starts_at_latest(pipe: dict) -> bool:
@@ -485,7 +488,7 @@ def _draw_pipe(axes, top: float, hop: pd.Series) -> None:
     if pd.notna(hop["behind"]):
         _text(axes, BESIDE, top + 0.24, _behind(hop), MIDDLE, weight="bold")
     if hop["says"]:
-        _says(axes, BESIDE, top + 0.42, hop["says"], wide=52)
+        _says(axes, BESIDE, top + 0.42, hop["says"], wide=56)
     elif pd.notna(hop["skipped"]) and hop["skipped"]:
         _text(axes, BESIDE, top + 0.58, _skipped(hop))
 
@@ -523,15 +526,15 @@ def _short(text: str) -> str:
 
 
 def summary(frame: pd.DataFrame) -> str:
-    """The pipeline in one sentence: what is wrong first, else how far the changes are."""
+    """The pipeline in one sentence: what is wrong, else how far the changes are."""
     wrong = frame.index[frame["state"].isin(["BROKEN", "STOPPED", "hidden"])]
     if len(wrong):
         return ", ".join(f"{name} is {frame.at[name, 'state']}" for name in wrong)
-    behind = int(frame["behind"].sum())
-    made = frame.at["DynamoDB Streams", "passed"]
+    made, carried, crawled = frame.at["DynamoDB Streams", "passed"], frame.loc[["EventBridge", "Firehose"], "behind"].sum(), frame.at["Glue", "behind"]
     if pd.isna(made):
-        return "The pipeline is not built yet"
-    return f"{made:,} changes captured, " + (f"{behind:,} on their way" if behind else "nothing on its way")
+        return "No change is captured yet"
+    on_the_way = f"{carried:,} on the way" if carried else "nothing on the way"
+    return f"{made:,} changes captured, {on_the_way}" + (f", {crawled:,} not crawled" if pd.notna(crawled) and crawled else "")
 
 
 def words(frame: pd.DataFrame) -> str:
