@@ -12,7 +12,7 @@ import time
 from . import chapters
 from .chapters import CHAPTERS, NOTEBOOKS, ROOT, RUNS
 from .localaws import LocalAws, LocalAwsError
-from .session import GuardError
+from .session import GuardError, connect
 from .settings import Settings, SettingsError, check_parameters
 
 LEARNERS_COPIES = ROOT / "my-workbook"
@@ -52,6 +52,14 @@ def lab(options) -> None:
 def test(options) -> None:
     """run the tests, three at a time, since most of them wait for a hop; further words go to pytest"""
     sys.exit(subprocess.call([sys.executable, "-m", "pytest", "-n3", "--dist=loadgroup", *options.pytest], cwd=ROOT))
+
+
+def doctor(options) -> None:
+    """follow one order through the pipeline; says where it stops, why, and what mends it: 0 healthy, 1 broken, 3 wait"""
+    from .doctor import doctor
+
+    verdict = doctor(connect(settings_from(options)), options.order, probe=options.probe, patience=options.patience)
+    sys.exit({"healthy": 0, "broken": 1, "wait": 3}[verdict.state])  # 2 is a wrong command line's
 
 
 def bench(options) -> None:
@@ -111,14 +119,18 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m helpers", description="The orders CDC workbook, by command. The local AWS "
                                      "has commands of its own: python -m helpers.localaws --help")
     commands = parser.add_subparsers(required=True, metavar="command")
-    for command in (run, lab, test, bench, notebooks, clean):
+    for command in (run, lab, doctor, test, bench, notebooks, clean):
         sub = commands.add_parser(command.__name__, help=command.__doc__, description=command.__doc__)
         sub.set_defaults(command=command)
-        if command in (run, lab):
+        if command in (run, lab, doctor):
             sub.add_argument("parameters", nargs="*", metavar="name=value", help="settings that differ from the defaults, such as "
                              "changes=500 seed=7; target=aws account=123456789012 turns the switch to real AWS")
         if command is lab:
             sub.add_argument("--no-browser", dest="browser", action="store_false", help="only print the address")
+        if command is doctor:
+            sub.add_argument("--order", metavar="ORDERID", help="follow this order's newest change instead of a probe")
+            sub.add_argument("--no-probe", dest="probe", action="store_false", help="write nothing: follow the newest change there is")
+            sub.add_argument("--patience", type=float, metavar="SECONDS", help="how long to wait for what is due")
         if command is bench:
             sub.add_argument("--write", action="store_true", help="put the table into the local AWS's page as well")
         if command is test:

@@ -6,10 +6,16 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import islice
 
 import pandas as pd
+from botocore.exceptions import ClientError
 
 from .session import Aws
+
+_EVENT_ID = re.compile(rb'"eventID": ?"([^"]+)"')
 
 
 def table_stream_arn(aws: Aws) -> str:
@@ -25,14 +31,8 @@ def change_events(aws: Aws, after: str | int = 0) -> list[dict]:
 
     after  only events whose sequence number is greater
     """
-    streams, arn = aws.client("dynamodbstreams"), table_stream_arn(aws)
-    found = []
-    for shard in _all_shards(streams, arn):
-        iterator = streams.get_shard_iterator(StreamArn=arn, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON")
-        for answer in _pages(streams, iterator["ShardIterator"]):
-            found += answer["Records"]
-    found.sort(key=sequence_number)
-    return [event for event in found if sequence_number(event) > int(after)]
+    found = [event for _, event in Follower(aws.client("dynamodbstreams"), {"StreamArn": table_stream_arn(aws)}).new()]
+    return sorted((event for event in found if sequence_number(event) > int(after)), key=sequence_number)
 
 
 def sequence_number(event: dict) -> int:
@@ -47,21 +47,14 @@ def piped(event: dict, stream_arn: str) -> dict:
     return event | {"dynamodb": change | {"ApproximateCreationDateTime": seconds}, "eventSourceARN": stream_arn}
 
 
-def shard_records(aws: Aws, after: dict[str, str] | None = None) -> pd.DataFrame:
+def shard_records(aws: Aws, after: dict[str, str] | None = None, since: datetime | None = None) -> pd.DataFrame:
     """The records that the Kinesis stream holds: shard, sequence_number, partition_key, arrived, data (bytes).
 
     after  by shard id, the sequence number to start behind; without it, from the oldest record (TRIM_HORIZON)
+    since  where `after` names no start, only records that arrived then or later
     """
-    kinesis, name = aws.client("kinesis"), aws.settings.stream
-    rows = []
-    for shard in kinesis.list_shards(StreamName=name)["Shards"]:
-        start = {"ShardIteratorType": "TRIM_HORIZON"}
-        if after and shard["ShardId"] in after:
-            start = {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "StartingSequenceNumber": after[shard["ShardId"]]}
-        iterator = kinesis.get_shard_iterator(StreamName=name, ShardId=shard["ShardId"], **start)
-        for answer in _pages(kinesis, iterator["ShardIterator"]):
-            rows += [(shard["ShardId"], r["SequenceNumber"], r["PartitionKey"], r["ApproximateArrivalTimestamp"], r["Data"])
-                     for r in answer["Records"]]
+    follower = Follower(aws.client("kinesis"), {"StreamName": aws.settings.stream}, dict(after or {}), since)
+    rows = [(shard, r["SequenceNumber"], r["PartitionKey"], r["ApproximateArrivalTimestamp"], r["Data"]) for shard, r in follower.new()]
     return pd.DataFrame(rows, columns=["shard", "sequence_number", "partition_key", "arrived", "data"])
 
 
@@ -71,11 +64,98 @@ def shard_of(partition_key: str, shards: int) -> str:
     return f"shardId-{min(number // (2**128 // shards), shards - 1):012d}"
 
 
+def record_id(data: bytes) -> str:
+    """What tells a record from all others: the eventID of its change event; for one without, a hash of its bytes."""
+    found = _EVENT_ID.search(data)  # a record that is no JSON may have one too
+    return found[1].decode() if found else hashlib.sha256(data).hexdigest()
+
+
 def on_the_way(aws: Aws) -> list[str]:
     """Ids of the change events that the table's stream holds and the Kinesis stream does not hold yet, oldest first."""
-    ids = re.compile(rb'"eventID": ?"([^"]+)"')  # a record that is no JSON has one too, or none
-    arrived = {found[1].decode() for data in shard_records(aws)["data"] if (found := ids.search(data))}
+    arrived = set(map(record_id, shard_records(aws)["data"]))
     return [event["eventID"] for event in change_events(aws) if event["eventID"] not in arrived]
+
+
+@dataclass
+class Follower:
+    """Reads the records of a stream, the table's or the Kinesis stream, each once.
+
+    client  boto3's for dynamodbstreams or kinesis
+    stream  {"StreamArn": of the table's stream} or {"StreamName": of the Kinesis stream}
+    marks   by shard id, the sequence number of the last record read; kept instead of an iterator, which expires
+    since   of the Kinesis stream: where there is no mark, start with what arrived then, not with the oldest record
+    shards     the ids of its shards, closed ones too, as the last call found them
+    caught_up  whether the last call left nothing to read
+    """
+
+    client: object
+    stream: dict[str, str]
+    marks: dict[str, str] = field(default_factory=dict)
+    since: datetime | None = None
+    shards: list[str] = field(default_factory=list)
+    caught_up: bool = False
+    _finished: set[str] = field(default_factory=set, repr=False)
+
+    def new(self, at_most: int | None = None) -> list[tuple[str, dict]]:
+        """The records since the last call, each with its shard's id, in the order of each shard.
+
+        at_most  GetRecords calls a shard; what they leave comes with the next call. AWS allows 5 a second and shard of a Kinesis
+                 stream, for all readers together (AWS_FACTS.md part 3 [C])
+        """
+        found, self.caught_up = [], True
+        self.shards = self._list_shards()
+        for shard in self.shards:
+            if shard in self._finished:
+                continue
+            pages = _pages(self.client, self._iterator(shard), 1000 if self._is_tables else 10_000)
+            for number, answer in enumerate(islice(pages, at_most), start=1):
+                self.caught_up &= number != at_most or not answer["Records"]
+                if answer["Records"]:
+                    found += [(shard, record) for record in answer["Records"]]
+                    last = answer["Records"][-1]
+                    self.marks[shard] = (last["dynamodb"] if self._is_tables else last)["SequenceNumber"]
+                if not answer.get("NextShardIterator"):  # a closed shard, read to its end
+                    self._finished.add(shard)
+        return found
+
+    def _list_shards(self) -> list[str]:
+        listed = _all_shards(self.client, self.stream["StreamArn"]) if self._is_tables else self.client.list_shards(**self.stream)["Shards"]
+        return [shard["ShardId"] for shard in listed]
+
+    @property
+    def _is_tables(self) -> bool:
+        return "StreamArn" in self.stream
+
+    def _iterator(self, shard: str) -> str:
+        oldest = {**self.stream, "ShardId": shard, "ShardIteratorType": "TRIM_HORIZON"}
+        if shard not in self.marks:
+            if self.since:
+                oldest |= {"ShardIteratorType": "AT_TIMESTAMP", "Timestamp": self.since}
+            return self.client.get_shard_iterator(**oldest)["ShardIterator"]
+        number = {"SequenceNumber" if self._is_tables else "StartingSequenceNumber": self.marks[shard]}
+        try:
+            return self.client.get_shard_iterator(**oldest | {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER"}, **number)["ShardIterator"]
+        except ClientError as error:  # the last record that was read is older than what the stream still has
+            if error.response["Error"]["Code"] != "TrimmedDataAccessException":
+                raise
+            return self.client.get_shard_iterator(**oldest)["ShardIterator"]
+
+
+@dataclass
+class Folder:
+    """The objects under a prefix of the bucket, each read once: `lines` by key, of those that are there now."""
+
+    aws: Aws
+    prefix: str
+    lines: dict[str, list[str]] = field(default_factory=dict)
+
+    def refresh(self, at_most: int | None = None) -> int:
+        """Read the newest objects that were not read yet, `at_most` so many; returns how many are left to read."""
+        found = objects(self.aws, self.prefix).sort_values("written", ascending=False, kind="stable")["key"]
+        unread = [key for key in found if key not in self.lines]
+        read = {key: _lines(self.aws, key) for key in unread[:at_most]}
+        self.lines = {key: read[key] if key in read else self.lines[key] for key in found if key in read or key in self.lines}
+        return len(unread) - len(read)
 
 
 def objects(aws: Aws, prefix: str) -> pd.DataFrame:
@@ -127,7 +207,7 @@ def _all_shards(streams, arn: str) -> Iterator[dict]:
         start = {"ExclusiveStartShardId": stream["LastEvaluatedShardId"]}
 
 
-def _pages(client, iterator: str | None) -> Iterator[dict]:
+def _pages(client, iterator: str | None, limit: int = 1000) -> Iterator[dict]:
     """GetRecords answers from `iterator` to the end of what is there now.
 
     Kinesis says how far behind the newest record an answer is; a table's stream does not, there two empty answers in a
@@ -135,7 +215,7 @@ def _pages(client, iterator: str | None) -> Iterator[dict]:
     """
     empty = 0
     while iterator and empty < 2:
-        answer = client.get_records(ShardIterator=iterator, Limit=1000)
+        answer = client.get_records(ShardIterator=iterator, Limit=limit)
         yield answer
         behind = answer.get("MillisBehindLatest")
         if behind == 0 and not answer["Records"]:

@@ -21,7 +21,7 @@ class GuardError(RuntimeError):
     """The credentials at hand are not those of the account that the settings name; nothing was written."""
 
 
-@dataclass
+@dataclass(eq=False)  # one connection is not another, whatever its settings: it can be a key
 class Aws:
     """A connection: the settings, the boto3 session, and a client for each service that is asked for."""
 
