@@ -24,6 +24,7 @@ def aws(monkeypatch, tmp_path):
         monkeypatch.setenv("LOCALAWS_PORT", str(local.port))
         monkeypatch.setenv("LOCALAWS_DIR", str(local.directory))
         monkeypatch.setattr(chapters, "RUNS", tmp_path)
+        local.start()
         for name in variables:
             monkeypatch.setenv(name, "")  # so that what connect() sets is taken back
             monkeypatch.delenv(name)
