@@ -3,6 +3,7 @@
 from importlib import import_module
 
 _WHERE = {"Settings": "settings", "catch_up": "chapters", "check": "checks", "connect": "session", "wait_until": "waits",
+          "where_am_i": "progress",
           "with_patience": "waits"}
 __all__ = sorted(_WHERE)
 

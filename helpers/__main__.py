@@ -9,13 +9,15 @@ import subprocess
 import sys
 import time
 
-from . import chapters
+from . import chapters, pace
 from .chapters import CHAPTERS, NOTEBOOKS, ROOT, RUNS
+from .copies import lay_copies
 from .localaws import LocalAws, LocalAwsError
 from .session import GuardError, connect
 from .settings import Settings, SettingsError, check_parameters
 
 LEARNERS_COPIES = ROOT / "my-workbook"
+LAB_CONFIG = ROOT / "helpers" / "jupyterlab"
 
 
 def run(options) -> None:
@@ -24,6 +26,8 @@ def run(options) -> None:
     with fresh_local_aws() if settings.target == "local" else contextlib.nullcontext():
         started = time.monotonic()
         results = chapters.run(CHAPTERS, settings, RUNS)
+        if settings.target == "local":
+            pace.record(seconds_of(results), settings, LocalAws().clock_scale, chapters.PACE)
         page = RUNS / "workbook.html"
         chapters.write_html(results, page)
     width = max(len(result.chapter.stem) for result in results)
@@ -36,17 +40,30 @@ def run(options) -> None:
 
 
 def lab(options) -> None:
-    """open JupyterLab at chapter 00, on your own copies in my-workbook/ (made if missing, never overwritten)"""
-    made = chapters.copy_for_learner(LEARNERS_COPIES, settings_from(options))
-    if made:
-        print(f"made your own copies in {LEARNERS_COPIES.name}/: {', '.join(made)}")
+    """open JupyterLab at chapter 00, on your own copies in my-workbook/ (brought up to date; what you edited is never overwritten)"""
+    settings_from(options)
+    for done, names in lay_copies(LEARNERS_COPIES, given_by(options)).items():
+        print(f"{LEARNERS_COPIES.name}/: {done}: {', '.join(names)}")
     arguments = [] if options.browser else ["--no-browser"]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         arguments.append("--allow-root")  # in a container everybody is root; the server listens on loopback and wants a token
+    # Beside the learner's own settings of JupyterLab: defaults for a workbook, such as saving every few seconds.
+    os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, [str(LAB_CONFIG), os.environ.get("JUPYTER_CONFIG_PATH")]))
     signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C is for JupyterLab, which asks; this process waits for its answer
     sys.exit(subprocess.call([sys.executable, "-m", "jupyterlab", *arguments, "--ip=127.0.0.1",
-                              f"--ServerApp.root_dir={ROOT}",
-                              f"--LabApp.default_url=/lab/tree/{LEARNERS_COPIES.name}/{CHAPTERS[0].path.name}"]))
+                              f"--ServerApp.root_dir={LEARNERS_COPIES}",
+                              f"--LabApp.default_url=/lab/tree/{CHAPTERS[0].path.name}"]))
+
+
+def where(options) -> None:
+    """show how far you are: what each chapter builds, as it is found in the cloud, and the checks that passed in your copies"""
+    from . import progress
+
+    settings = settings_from(options) if options.parameters else progress.settings_of(LEARNERS_COPIES)
+    with contextlib.redirect_stdout(sys.stderr):  # the banner; what is asked for stands alone on stdout
+        aws = connect(settings)
+    found = progress.look(aws, LEARNERS_COPIES)
+    print(progress.as_json(aws, found) if options.json else progress.as_table(found).to_string())
 
 
 def test(options) -> None:
@@ -76,7 +93,13 @@ def notebooks(_options) -> None:
 
     save_pipelines(NOTEBOOKS / "images")
     with fresh_local_aws():
-        chapters.commit_outputs(chapters.run(CHAPTERS, Settings(), RUNS))
+        results = chapters.run(CHAPTERS, Settings(), RUNS)
+        chapters.commit_outputs(results)
+        pace.record(seconds_of(results), Settings(), LocalAws().clock_scale, pace.COMMITTED)
+
+
+def seconds_of(results) -> dict[str, float]:
+    return {result.chapter.number: result.seconds for result in results}
 
 
 def clean(_options) -> None:
@@ -100,7 +123,12 @@ def fresh_local_aws():
 
 
 def settings_from(options) -> Settings:
-    """Settings from the command line; a word `name=value` that is no parameter is refused."""
+    """Settings from the command line, checked."""
+    return Settings(**given_by(options))
+
+
+def given_by(options) -> dict:
+    """The parameters that the command line gives; a word `name=value` that is none is refused."""
     given = {}
     for word in options.parameters:
         name, equals, value = word.partition("=")
@@ -112,17 +140,17 @@ def settings_from(options) -> Settings:
             given[name] = {"int": int, "float": float, "str": str}[getattr(kind, "__name__", kind)](value)
         except ValueError:
             raise SettingsError(f"{name} is {value!r}: give a number.") from None
-    return Settings(**given)
+    return given
 
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m helpers", description="The orders CDC workbook, by command. The local AWS "
                                      "has commands of its own: python -m helpers.localaws --help")
     commands = parser.add_subparsers(required=True, metavar="command")
-    for command in (run, lab, doctor, test, bench, notebooks, clean):
+    for command in (run, lab, doctor, where, test, bench, notebooks, clean):
         sub = commands.add_parser(command.__name__, help=command.__doc__, description=command.__doc__)
         sub.set_defaults(command=command)
-        if command in (run, lab, doctor):
+        if command in (run, lab, doctor, where):
             sub.add_argument("parameters", nargs="*", metavar="name=value", help="settings that differ from the defaults, such as "
                              "changes=500 seed=7; target=aws account=123456789012 turns the switch to real AWS")
         if command is lab:
@@ -131,6 +159,8 @@ def main(arguments: list[str] | None = None) -> None:
             sub.add_argument("--order", metavar="ORDERID", help="follow this order's newest change instead of a probe")
             sub.add_argument("--no-probe", dest="probe", action="store_false", help="write nothing: follow the newest change there is")
             sub.add_argument("--patience", type=float, metavar="SECONDS", help="how long to wait for what is due")
+        if command is where:
+            sub.add_argument("--json", action="store_true", help="as one line of JSON, for a trainer to collect")
         if command is bench:
             sub.add_argument("--write", action="store_true", help="put the table into the local AWS's page as well")
         if command is test:

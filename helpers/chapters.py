@@ -7,89 +7,118 @@ missing earlier ones with papermill.
 import base64
 import os
 import re
-import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import nbformat
 import papermill
-from botocore.exceptions import ClientError
 from tqdm import tqdm
 from traitlets.config import Config
 
+from . import pace
 from .checks import MARK
+from .resources import RESOURCES, Finding, look_at
 from .session import Aws
 from .settings import Settings
+from .waits import wait_until
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = ROOT / "notebooks"
 RUNS = ROOT / "runs"
+PACE = RUNS / "pace.json"  # how long the chapters of this machine's last `make run` took
 CELL_SECONDS = 300  # no cell may take longer; on the local AWS none takes a tenth of it
 
 
 @dataclass(frozen=True)
 class Chapter:
-    """One notebook: its number ("05"), its file's stem, the minutes it takes a learner, and whether what it builds is there."""
+    """One notebook: its file's stem, whose number ("05") it is known by, and the minutes it takes a learner.
+
+    founds  whether later chapters build upon what it makes, so that they run again when it does; others are mended alone
+    """
 
     stem: str
     minutes: int
-    is_built: Callable[[Aws], bool] = lambda aws: True  # a chapter that leaves nothing for later ones is never missing
+    founds: bool = False
 
     number = property(lambda chapter: chapter.stem[:2])
     path = property(lambda chapter: NOTEBOOKS / f"{chapter.stem}.ipynb")
 
 
-def _table(aws: Aws) -> dict:
-    return aws.client("dynamodb").describe_table(TableName=aws.settings.table)["Table"]
-
-
-def _lake_has_objects(aws: Aws) -> bool:
-    aws.client("firehose").describe_delivery_stream(DeliveryStreamName=aws.settings.delivery_stream)
-    found = aws.client("s3").list_objects_v2(Bucket=aws.settings.bucket, Prefix=aws.settings.lake_prefix, MaxKeys=1)
-    return found["KeyCount"] > 0
-
-
 CHAPTERS = [
     Chapter("00_start_here", 10),
-    Chapter("01_orders_table", 20, lambda aws: _table(aws)["TableStatus"] == "ACTIVE"),
-    Chapter("02_change_data_capture", 20, lambda aws: _table(aws).get("StreamSpecification", {}).get("StreamEnabled", False)),
-    Chapter("03_kinesis_stream", 20, lambda aws: bool(
-        aws.client("kinesis").describe_stream_summary(StreamName=aws.settings.stream))),
-    Chapter("04_eventbridge_pipe", 25, lambda aws:
-            aws.client("pipes").describe_pipe(Name=aws.settings.pipe)["CurrentState"] == "RUNNING"),
-    Chapter("05_firehose_lambda", 35, _lake_has_objects),
-    Chapter("06_glue_crawler", 30, lambda aws: bool(
-        aws.client("glue").get_table(DatabaseName=aws.settings.database, Name=aws.settings.lake_table))),
+    Chapter("01_orders_table", 20, founds=True),
+    Chapter("02_change_data_capture", 20, founds=True),
+    Chapter("03_kinesis_stream", 20, founds=True),
+    Chapter("04_eventbridge_pipe", 25),
+    Chapter("05_firehose_lambda", 35),
+    Chapter("06_glue_crawler", 30),
     Chapter("07_athena_analysis", 40),
     Chapter("09_clean_up", 10),
 ]
 
 
+def building(before: str) -> list[Chapter]:
+    """The chapters before number `before` that build something."""
+    builders = {number for number, _, _ in RESOURCES}
+    return [chapter for chapter in CHAPTERS if chapter.number < before and chapter.number in builders]
+
+
+def to_run(findings: Iterable[Finding], before: str) -> list[Chapter]:
+    """The chapters before number `before` that have to run: where something is amiss, and all that follow one that founds."""
+    amiss = {finding.chapter for finding in findings if not finding.ok}
+    todo: list[Chapter] = []
+    for chapter in building(before):
+        if chapter.number in amiss or any(earlier.founds for earlier in todo):
+            todo.append(chapter)
+    return todo
+
+
 def missing(aws: Aws, before: str) -> list[Chapter]:
-    """The chapters before number `before` that have to run: the first one whose work is not there, and all after it."""
-    earlier = [chapter for chapter in CHAPTERS if chapter.number < before]
-    for place, chapter in enumerate(earlier):
-        try:
-            built = chapter.is_built(aws)
-        except ClientError as error:
-            if not re.search("NotFound|NoSuch|404", error.response["Error"]["Code"]):
-                raise
-            built = False
-        if not built:
-            return earlier[place:]
-    return []
+    """The chapters before number `before` that have to run, judged by what is found in the cloud now."""
+    return to_run(look_at(aws, [chapter.number for chapter in building(before)]), before)
 
 
 def catch_up(aws: Aws, chapter: str) -> None:
-    """Bring the pipeline up to `chapter` ("05"): run the earlier chapters that are missing, with the same settings."""
-    todo = missing(aws, chapter)
+    """Bring the pipeline up to `chapter` ("05"): say what is amiss, how long it takes at most, and run the chapters that mend it.
+
+    They run with the same settings. Raises ChapterFailed if one stops, or if something is still amiss at the end.
+    """
+    numbers = [earlier.number for earlier in building(chapter)]
+    findings = _settled(aws, numbers)
+    todo = to_run(findings, chapter)
     if todo:
+        for line in what_runs(findings, todo):
+            print(line)
+        seconds = pace.at_most([earlier.number for earlier in todo], aws.settings, aws.clock_scale, PACE)
+        print(f"this takes at most {pace.in_words(seconds)}")
         run(todo, aws.settings, RUNS / "catch-up")
+        if left := [finding for finding in _settled(aws, numbers) if not finding.ok]:
+            raise ChapterFailed("\n".join(f"Chapter {finding.chapter} has run, but {finding}." for finding in left))
     print(f"ready for chapter {chapter}" + (f": ran {', '.join(done.stem for done in todo)}" if todo else ""))
+
+
+def what_runs(findings: Iterable[Finding], todo: Iterable[Chapter]) -> list[str]:
+    """Why each chapter of `todo` runs, a line each: "04_eventbridge_pipe runs, because the pipe is STOPPED"."""
+    lines = []
+    for chapter in todo:
+        amiss = [str(finding) for finding in findings if finding.chapter == chapter.number and not finding.ok]
+        reason = ", ".join(amiss) or "what it builds upon is made anew"
+        lines.append(f"{chapter.stem} runs, because {reason}")
+    return lines
+
+
+def _settled(aws: Aws, numbers: list[str]) -> list[Finding]:
+    """What is found when nothing is on its way to another state any more, such as a pipe that is STOPPING."""
+    findings = look_at(aws, numbers)
+    if any(finding.moving for finding in findings):
+        wait_until("all has settled", lambda: not any(finding.moving for finding in look_at(aws, numbers)), every=1, timeout=300,
+                   show=lambda: [str(finding) for finding in look_at(aws, numbers) if finding.moving])
+        findings = look_at(aws, numbers)
+    return findings
 
 
 @dataclass(frozen=True)
@@ -184,36 +213,6 @@ def agreement(results: Iterable[Result]) -> str:
                 if line.startswith(f"{MARK} lake and table agree"):
                     return line
     raise LookupError("No chapter said that lake and table agree.")
-
-
-def copy_for_learner(folder: Path, settings: Settings) -> list[str]:
-    """Copy the chapters that `folder` does not have yet, outputs cleared, with `settings` in their parameter cells.
-
-    Returns the stems of those copied. What is there stays as the learner left it, so settings reach new copies only.
-    """
-    folder.mkdir(exist_ok=True)
-    shutil.copytree(NOTEBOOKS / "images", folder / "images", dirs_exist_ok=True)
-    copied = []
-    for chapter in CHAPTERS:
-        if (folder / chapter.path.name).exists():
-            continue
-        notebook = nbformat.read(chapter.path, as_version=4)
-        for cell in notebook.cells:
-            if cell.cell_type == "code":
-                cell.outputs, cell.execution_count = [], None
-            if "parameters" in cell.metadata.get("tags", []):
-                cell.source = _with_values(cell.source, settings)
-        nbformat.write(notebook, folder / chapter.path.name)
-        copied.append(chapter.stem)
-    return copied
-
-
-def _with_values(source: str, settings: Settings) -> str:
-    """A parameter cell with the settings' values in the place of its literals; comments stay."""
-    for name, value in asdict(settings).items():
-        value = "" if name == "account" and settings.target == "local" else value
-        source = re.sub(rf"^({name}: \w+ = )(\S+)", lambda found: found[1] + repr(value).replace("'", '"'), source, flags=re.M)
-    return source
 
 
 def commit_outputs(results: Iterable[Result]) -> None:

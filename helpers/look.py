@@ -177,6 +177,29 @@ def lake_records(aws: Aws) -> list[tuple[str, dict]]:
             for line in _lines(aws, key)]
 
 
+def gap_in_lake(aws: Aws) -> str:
+    """Why the lake cannot hold every change of the table since its delivery stream was made; "" if it can.
+
+    A delivery stream starts at LATEST, so a lake is whole only if it began with its delivery stream, and that after the two
+    streams before it. Raises ClientError if table, stream or bucket are not there.
+    """
+    try:
+        described = aws.client("firehose").describe_delivery_stream(DeliveryStreamName=aws.settings.delivery_stream)
+    except aws.client("firehose").exceptions.ResourceNotFoundException:
+        return "has no delivery stream"
+    began = described["DeliveryStreamDescription"]["CreateTimestamp"]
+    stream = aws.client("kinesis").describe_stream_summary(StreamName=aws.settings.stream)["StreamDescriptionSummary"]
+    source = aws.client("dynamodbstreams").describe_stream(StreamArn=table_stream_arn(aws))["StreamDescription"]
+    if began < source["CreationRequestDateTime"]:
+        return "began with an earlier stream of the table"
+    if began < stream["StreamCreationTimestamp"]:
+        return "began with an earlier stream"
+    written = objects(aws, aws.settings.lake_prefix)["written"]
+    if written.empty:
+        return "is empty"
+    return "has objects from before its delivery stream was made" if written.min() < began else ""
+
+
 def failed_records(aws: Aws) -> list[dict]:
     """What Firehose wrote under the error prefix: one dict a record, its data still in base64 under `rawData`."""
     return [json.loads(line) for key in objects(aws, aws.settings.error_prefix)["key"] for line in _lines(aws, key)]

@@ -1,0 +1,119 @@
+"""How far a learner is: judged by the state of the cloud and by the checks that passed, never by memory.
+
+What a chapter builds is asked of the cloud (`resources`). Which of its checks passed stands in the learner's own copy, as saved: a
+checkpoint counts if its cell is the original's, unchanged, and its output says that it held. So the evidence is where the work is; it
+can be looked at, it outlives the kernel and the cloud, and chapter 09 does not take it away. A chapter that was caught up
+with is built, but its checks have not passed here.
+"""
+
+import ast
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from getpass import getuser
+from pathlib import Path
+
+import nbformat
+import pandas as pd
+
+from .chapters import CHAPTERS, Chapter
+from .checks import MARK
+from .resources import Finding, look_at
+from .session import Aws, connect
+from .settings import Settings
+
+# What is counted: by name, the tag of its cells. Each prints a line that begins with MARK for what holds.
+COUNTED = {"checks": "checkpoint", "exercises": "exercise-check"}
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far one chapter is: what is `amiss` of what it builds (None: it builds nothing), and what passed, of how many there are."""
+
+    chapter: Chapter
+    amiss: list[str] | None
+    checks: int
+    checks_passed: int
+    exercises: int
+    exercises_passed: int
+
+    built = property(lambda progress: None if progress.amiss is None else not progress.amiss)
+    done = property(lambda progress: progress.built is not False and progress.checks_passed == progress.checks)
+
+
+def where_am_i(aws: Aws | None = None, folder: Path | str = ".") -> pd.DataFrame:
+    """How far you are, a row for each chapter: what it builds, as it is found now, and the checks and exercises that passed.
+
+    aws     your connection; without it, one is made with the parameters that your copy of chapter 00 has
+    folder  where your copies lie; a notebook runs in its own folder. Only what is saved counts.
+    """
+    return as_table(look(aws or connect(settings_of(Path(folder))), Path(folder)))
+
+
+def look(aws: Aws, folder: Path) -> list[Progress]:
+    """How far each chapter is, by the cloud that `aws` reaches and the copies in `folder`."""
+    findings = look_at(aws, [chapter.number for chapter in CHAPTERS])
+    return [_of_chapter(chapter, [finding for finding in findings if finding.chapter == chapter.number], folder)
+            for chapter in CHAPTERS]
+
+
+def settings_of(folder: Path) -> Settings:
+    """The settings of the copies in `folder`: the parameters of the first chapter's. The defaults if there is no copy."""
+    path = folder / CHAPTERS[0].path.name
+    if not path.exists():
+        return Settings()
+    [cell] = [cell for cell in nbformat.read(path, as_version=4).cells if "parameters" in cell.metadata.get("tags", [])]
+    return Settings(**{node.target.id: ast.literal_eval(node.value) for node in ast.parse(cell.source).body})
+
+
+def as_table(found: list[Progress]) -> pd.DataFrame:
+    """One row for each chapter, to read."""
+    def count(passed: int, total: int) -> str:
+        return f"{passed} of {total}" if total else "-"
+
+    return pd.DataFrame([{
+        "done": "yes" if each.done else "no",
+        "built": "-" if each.amiss is None else "yes" if each.built else f"no: {', '.join(each.amiss)}",
+        "checks passed": count(each.checks_passed, each.checks),
+        "exercises": count(each.exercises_passed, each.exercises)} for each in found],
+        index=pd.Index([each.chapter.stem for each in found], name="chapter"))
+
+
+def as_json(aws: Aws, found: list[Progress]) -> str:
+    """One line for a trainer to collect: whose it is, where they work, when it was asked, and every chapter."""
+    chapters = [{"chapter": each.chapter.number, "done": each.done, "built": each.built, "amiss": each.amiss or [],
+                 **{name: value for name, value in asdict(each).items() if name.startswith(("checks", "exercises"))}}
+                for each in found]
+    return json.dumps({"name": os.environ.get("WORKBOOK_LEARNER") or getuser(), "prefix": aws.settings.prefix,
+                       "target": aws.settings.target, "account": aws.settings.account,
+                       "time": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", "chapters": chapters})
+
+
+def _of_chapter(chapter: Chapter, findings: list[Finding], folder: Path) -> Progress:
+    amiss = [str(finding) for finding in findings if not finding.ok] if findings else None
+    copy = folder / chapter.path.name
+    cells = _code(copy) if copy.exists() else {}
+    counts = {}
+    for name, tag in COUNTED.items():
+        totals = list(_lines(chapter.path, tag))
+        counts[name] = sum(total for _, _, total in totals)
+        counts[f"{name}_passed"] = sum(
+            min(total, _held(cells[id_])) for id_, source, total in totals if id_ in cells and cells[id_].source == source)
+    return Progress(chapter, amiss, **counts)
+
+
+def _lines(path: Path, tag: str) -> Iterator[tuple[str, str, int]]:
+    """The original's cells with `tag`: id, source, and how many lines of what holds a run of it prints."""
+    for id_, cell in _code(path).items():
+        if tag in cell.metadata.get("tags", []):
+            yield id_, cell.source, max(1, _held(cell))
+
+
+def _code(path: Path) -> dict[str, nbformat.NotebookNode]:
+    return {cell.id: cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"}
+
+
+def _held(cell: nbformat.NotebookNode) -> int:
+    return sum(line.startswith(MARK) for output in cell.outputs for line in output.get("text", "").splitlines())

@@ -1,0 +1,146 @@
+"""What each chapter builds, resource by resource, and what is found of it right now.
+
+The cloud is the state: whether a chapter is done is never remembered, it is asked. A resource is in order when later chapters can
+build on it; otherwise a finding says in words what is wrong, and which chapter mends it by running again.
+"""
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from botocore.exceptions import ClientError
+
+from .look import gap_in_lake, table_stream_arn
+from .policies import POLICY_NAME, permissions
+from .session import Aws
+
+_MOVING = re.compile("is (CREATING|DELETING|UPDATING|STARTING|STOPPING|Pending)$")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was found of one resource: the chapter that builds it, its name, and what is `amiss`, "" if nothing is."""
+
+    chapter: str
+    resource: str
+    amiss: str
+
+    ok = property(lambda finding: not finding.amiss)
+    moving = property(lambda finding: bool(_MOVING.search(finding.amiss)))  # it will be in another state soon, by itself
+
+    def __str__(self) -> str:
+        return f"{self.resource} {self.amiss or 'is as it should be'}"
+
+
+def _is(state: str, wanted: str) -> str:
+    return "" if state == wanted else f"is {state}"
+
+
+def _table(aws: Aws) -> str:
+    return _is(aws.client("dynamodb").describe_table(TableName=aws.settings.table)["Table"]["TableStatus"], "ACTIVE")
+
+
+def _table_stream(aws: Aws) -> str:
+    table = aws.client("dynamodb").describe_table(TableName=aws.settings.table)["Table"]
+    stream = table.get("StreamSpecification", {})
+    if not stream.get("StreamEnabled"):
+        return "is off"
+    return "" if stream["StreamViewType"] == "NEW_AND_OLD_IMAGES" else (
+        f"carries {stream['StreamViewType']}: switch it off (update_table, StreamEnabled=False) to have it made anew")
+
+
+def _stream(aws: Aws) -> str:
+    stream = aws.client("kinesis").describe_stream_summary(StreamName=aws.settings.stream)["StreamDescriptionSummary"]
+    return _is(stream["StreamStatus"], "ACTIVE")
+
+
+def _role(hop: str, **values: Callable[[Aws], str]) -> Callable[[Aws], str]:
+    """A probe of a hop's role: is it there, and may it do what it needs, no more and no less?"""
+    def probe(aws: Aws) -> str:
+        found = aws.client("iam").get_role_policy(RoleName=getattr(aws.settings, f"{hop}_role"), PolicyName=POLICY_NAME)
+        needed = permissions(aws.settings, hop, **{name: value(aws) for name, value in values.items()})
+        return "" if found["PolicyDocument"] == needed else "has other permissions than it needs"
+    return probe
+
+
+def _pipe(aws: Aws) -> str:
+    pipe = aws.client("pipes").describe_pipe(Name=aws.settings.pipe)
+    if pipe["Source"] != table_stream_arn(aws):
+        return "reads a stream of the table that was switched off"
+    if pipe["Target"] != aws.settings.stream_arn:
+        return f"writes to {pipe['Target']}"
+    key = pipe.get("TargetParameters", {}).get("KinesisStreamParameters", {}).get("PartitionKey", "")
+    return _is(pipe["CurrentState"], "RUNNING") or ("" if key.startswith("$.") else f"has a constant as partition key, {key!r}")
+
+
+def _function(aws: Aws) -> str:
+    found = aws.client("lambda").get_function_configuration(FunctionName=aws.settings.function)
+    return _is(found.get("State", "Active"), "Active")
+
+
+def _bucket(aws: Aws) -> str:
+    aws.client("s3").head_bucket(Bucket=aws.settings.bucket)
+    return ""
+
+
+def _delivery_stream(aws: Aws) -> str:
+    found = aws.client("firehose").describe_delivery_stream(DeliveryStreamName=aws.settings.delivery_stream)
+    return _is(found["DeliveryStreamDescription"]["DeliveryStreamStatus"], "ACTIVE")
+
+
+def _database(aws: Aws) -> str:
+    aws.client("glue").get_database(Name=aws.settings.database)
+    return ""
+
+
+def _classifier(aws: Aws) -> str:
+    aws.client("glue").get_classifier(Name=aws.settings.classifier)
+    return ""
+
+
+def _crawler(aws: Aws) -> str:
+    aws.client("glue").get_crawler(Name=aws.settings.crawler)
+    return ""  # READY, RUNNING and STOPPING are all a crawler's daily life
+
+
+def _lake_table(aws: Aws) -> str:
+    aws.client("glue").get_table(DatabaseName=aws.settings.database, Name=aws.settings.lake_table)
+    return ""
+
+
+# By chapter, in the order in which they are built. A probe returns what is amiss, "" if nothing is; what is not there raises.
+RESOURCES: list[tuple[str, str, Callable[[Aws], str]]] = [
+    ("01", "the table", _table),
+    ("02", "the table's stream", _table_stream),
+    ("03", "the stream", _stream),
+    ("04", "the pipe's role", _role("pipe", table_stream_arn=table_stream_arn)),
+    ("04", "the pipe", _pipe),
+    ("05", "the function's role", _role("function")),
+    ("05", "the function", _function),
+    ("05", "the bucket", _bucket),
+    ("05", "the delivery stream's role", _role("delivery")),
+    ("05", "the delivery stream", _delivery_stream),
+    ("05", "the lake", gap_in_lake),
+    ("06", "the catalogue's database", _database),
+    ("06", "the classifier", _classifier),
+    ("06", "the crawler's role", _role("crawler")),
+    ("06", "the crawler", _crawler),
+    ("06", "the lake's table", _lake_table),
+]
+
+
+def look_at(aws: Aws, chapters: Iterable[str]) -> list[Finding]:
+    """What is found of every resource that `chapters` (numbers such as "04") build. Raises ClientError if AWS refuses to tell."""
+    wanted = set(chapters)
+    return [Finding(chapter, name, _amiss(aws, probe)) for chapter, name, probe in RESOURCES if chapter in wanted]
+
+
+def _amiss(aws: Aws, probe: Callable[[Aws], str]) -> str:
+    try:
+        return probe(aws)
+    except LookupError:  # the table's stream, by which others are judged, is off
+        return "has lost the table's stream"
+    except ClientError as error:
+        if not re.search("NotFound|NoSuch|404", error.response["Error"]["Code"]):
+            raise
+        return "is not there"
