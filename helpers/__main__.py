@@ -13,9 +13,9 @@ from . import chapters
 from .chapters import CHAPTERS, NOTEBOOKS, ROOT, RUNS
 from .localaws import LocalAws, LocalAwsError
 from .session import GuardError
-from .settings import Settings, SettingsError, check_parameters
+from .settings import Settings, SettingsError, check_learner, check_parameters, of_learner
 
-LEARNERS_COPIES = ROOT / "my-workbook"
+LEARNERS_COPIES = ROOT / of_learner("my-workbook")
 
 
 def run(options) -> None:
@@ -45,6 +45,7 @@ def lab(options) -> None:
         arguments.append("--allow-root")  # in a container everybody is root; the server listens on loopback and wants a token
     signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C is for JupyterLab, which asks; this process waits for its answer
     sys.exit(subprocess.call([sys.executable, "-m", "jupyterlab", *arguments, "--ip=127.0.0.1",
+                              f"--LabApp.workspaces_dir={LEARNERS_COPIES / '.jupyterlab'}",  # the tabs left open are one's own
                               f"--ServerApp.root_dir={ROOT}",
                               f"--LabApp.default_url=/lab/tree/{LEARNERS_COPIES.name}/{CHAPTERS[0].path.name}"]))
 
@@ -77,7 +78,7 @@ def clean(_options) -> None:
     local.stop()
     local.reset()
     shutil.rmtree(RUNS, ignore_errors=True)
-    print("the local AWS is stopped and empty, runs/ is gone")
+    print(f"the local AWS is stopped and empty, {RUNS.name}/ is gone")
 
 
 @contextlib.contextmanager
@@ -93,7 +94,7 @@ def fresh_local_aws():
 
 def settings_from(options) -> Settings:
     """Settings from the command line; a word `name=value` that is no parameter is refused."""
-    given = {}
+    given = {"prefix": of_learner(Settings.prefix)}
     for word in options.parameters:
         name, equals, value = word.partition("=")
         if not equals:
@@ -127,6 +128,7 @@ def main(arguments: list[str] | None = None) -> None:
     if options.pytest and options.command is not test:
         parser.error(f"unrecognized arguments: {' '.join(options.pytest)}")
     try:
+        check_learner()
         options.command(options)
     except (SettingsError, GuardError, LocalAwsError, chapters.ChapterFailed) as error:
         sys.exit(f"{type(error).__name__}: {error}")

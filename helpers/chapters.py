@@ -23,11 +23,11 @@ from traitlets.config import Config
 
 from .checks import MARK
 from .session import Aws
-from .settings import Settings
+from .settings import Settings, of_learner
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = ROOT / "notebooks"
-RUNS = ROOT / "runs"
+RUNS = ROOT / of_learner("runs")
 CELL_SECONDS = 300  # no cell may take longer; on the local AWS none takes a tenth of it
 
 
