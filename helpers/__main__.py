@@ -9,13 +9,24 @@ import subprocess
 import sys
 import time
 
-from . import chapters
-from .chapters import CHAPTERS, NOTEBOOKS, ROOT, RUNS
-from .localaws import LocalAws, LocalAwsError
-from .session import GuardError
-from .settings import Settings, SettingsError, check_learner, check_parameters, of_learner
+from .environment import check_machine
+
+try:
+    from . import chapters
+    from .chapters import CHAPTERS, NOTEBOOKS, ROOT, RUNS
+    from .localaws import LocalAws, LocalAwsError
+    from .session import GuardError
+    from .settings import Settings, SettingsError, check_learner, check_parameters, of_learner
+except ImportError as error:  # whatever the command, say which package is missing and how to mend it
+    check_machine()
+    sys.exit(f"{type(error).__name__}: {error}")
 
 LEARNERS_COPIES = ROOT / of_learner("my-workbook")
+
+
+def check(options) -> None:
+    """say whether this machine has all the workbook needs: [ OK ] or [FAIL], and how to mend it; look the day before"""
+    sys.exit(0 if check_machine(options.browser) else 1)
 
 
 def run(options) -> None:
@@ -112,14 +123,15 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m helpers", description="The orders CDC workbook, by command. The local AWS "
                                      "has commands of its own: python -m helpers.localaws --help")
     commands = parser.add_subparsers(required=True, metavar="command")
-    for command in (run, lab, test, bench, notebooks, clean):
+    for command in (check, run, lab, test, bench, notebooks, clean):
         sub = commands.add_parser(command.__name__, help=command.__doc__, description=command.__doc__)
         sub.set_defaults(command=command)
         if command in (run, lab):
             sub.add_argument("parameters", nargs="*", metavar="name=value", help="settings that differ from the defaults, such as "
                              "changes=500 seed=7; target=aws account=123456789012 turns the switch to real AWS")
-        if command is lab:
-            sub.add_argument("--no-browser", dest="browser", action="store_false", help="only print the address")
+        if command in (check, lab):
+            sub.add_argument("--no-browser", dest="browser", action="store_false",
+                             help="only print the address" if command is lab else "do without one on this machine")
         if command is bench:
             sub.add_argument("--write", action="store_true", help="put the table into the local AWS's page as well")
         if command is test:
