@@ -8,11 +8,14 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 from .environment import check_machine
 
 try:
     from . import chapters
+    from .bundle import BundleError
+    from .bundle import make as make_bundle
     from .chapters import CHAPTERS, NOTEBOOKS, ROOT, RUNS
     from .localaws import LocalAws, LocalAwsError
     from .session import GuardError
@@ -83,6 +86,12 @@ def notebooks(_options) -> None:
         chapters.commit_outputs(chapters.run(CHAPTERS, Settings(), RUNS))
 
 
+def bundle(options) -> None:
+    """make one archive in dist/ from which a laptop like this one installs and runs the workbook without a network"""
+    archive = make_bundle(options.folder)
+    print(f"{archive} ({archive.stat().st_size / 2**20:.0f} MiB): unpack it and open START.html")
+
+
 def clean(_options) -> None:
     """stop the local AWS, empty it, and remove runs/; your own copies stay"""
     local = LocalAws()
@@ -123,7 +132,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m helpers", description="The orders CDC workbook, by command. The local AWS "
                                      "has commands of its own: python -m helpers.localaws --help")
     commands = parser.add_subparsers(required=True, metavar="command")
-    for command in (check, run, lab, test, bench, notebooks, clean):
+    for command in (check, run, lab, test, bench, notebooks, bundle, clean):
         sub = commands.add_parser(command.__name__, help=command.__doc__, description=command.__doc__)
         sub.set_defaults(command=command)
         if command in (run, lab):
@@ -132,6 +141,8 @@ def main(arguments: list[str] | None = None) -> None:
         if command in (check, lab):
             sub.add_argument("--no-browser", dest="browser", action="store_false",
                              help="only print the address" if command is lab else "do without one on this machine")
+        if command is bundle:
+            sub.add_argument("--to", dest="folder", type=Path, default=ROOT / "dist", metavar="folder", help="where to (dist/)")
         if command is bench:
             sub.add_argument("--write", action="store_true", help="put the table into the local AWS's page as well")
         if command is test:
@@ -142,7 +153,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         check_learner()
         options.command(options)
-    except (SettingsError, GuardError, LocalAwsError, chapters.ChapterFailed) as error:
+    except (SettingsError, GuardError, LocalAwsError, BundleError, chapters.ChapterFailed) as error:
         sys.exit(f"{type(error).__name__}: {error}")
 
 
