@@ -4,10 +4,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+# One of several people on this machine: `make lab LEARNER=ada`.
+ifdef LEARNER
+export WORKBOOK_LEARNER := $(LEARNER)
+endif
 
-.PHONY: run lab where test bench notebooks reference lock clean
+.PHONY: check run lab where doctor test bench notebooks exercises site slides bundle reference lock clean
 
-run lab where test bench notebooks clean: $(VENV)/ready
+check run lab where doctor test bench notebooks exercises site slides bundle clean: $(VENV)/ready
 	$(BIN)/python -m helpers $@ $(ARGS)
 
 # helpers/localaws/README.md, from the code and the tests.

@@ -1,11 +1,15 @@
 """The small package behind the notebooks: settings and names, the one connection, waits, looking at a hop, checks, plots."""
 
+import os
 from importlib import import_module
 
 _WHERE = {"Settings": "settings", "catch_up": "chapters", "check": "checks", "connect": "session", "wait_until": "waits",
           "where_am_i": "progress",
           "with_patience": "waits"}
 __all__ = sorted(_WHERE)
+
+if _learner := os.environ.get("WORKBOOK_LEARNER"):  # one of several on this machine: a local AWS of their own, for every command
+    os.environ.setdefault("LOCALAWS_NAME", _learner)
 
 
 def __getattr__(name: str):

@@ -8,18 +8,54 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from pathlib import Path
 
-from . import chapters, pace
-from .chapters import CHAPTERS, NOTEBOOKS, ROOT, RUNS
-from .copies import lay_copies
-from .localaws import LocalAws, LocalAwsError
-from .session import GuardError, connect
-from .settings import Settings, SettingsError, check_parameters
+from .environment import check_machine
 
-LEARNERS_COPIES = ROOT / "my-workbook"
+try:
+    from . import chapters, pace
+    from .bundle import BundleError
+    from .bundle import make as make_bundle
+    from .chapters import CHAPTERS, NOTEBOOKS, ROOT, RUNS
+    from .copies import lay_copies
+    from .localaws import LocalAws, LocalAwsError
+    from .session import GuardError, connect
+    from .settings import Settings, SettingsError, check_learner, check_parameters, of_learner
+except ImportError as error:  # whatever the command, say which package is missing and how to mend it
+    check_machine()
+    sys.exit(f"{type(error).__name__}: {error}")
+
+LEARNERS_COPIES = ROOT / of_learner("my-workbook")
 LAB_CONFIG = ROOT / "helpers" / "jupyterlab"
+COMMANDS: dict[str, tuple[Callable, tuple]] = {}  # each function here that is a command, and the arguments of argparse that it takes
 
 
+def argument(*names: str, **how) -> tuple:
+    """What argparse's add_argument is called with."""
+    return names, how
+
+
+def command(*arguments: tuple) -> Callable[[Callable], Callable]:
+    """Make a function a command of its name, described by its docstring; it is called with what argparse found."""
+    def register(function: Callable) -> Callable:
+        COMMANDS[function.__name__] = function, arguments
+        return function
+
+    return register
+
+
+PARAMETERS = argument("parameters", nargs="*", metavar="name=value", help="settings that differ from the defaults, such as "
+                      "changes=500 seed=7; target=aws account=123456789012 turns the switch to real AWS")
+
+
+@command(argument("--no-browser", dest="browser", action="store_false", help="do without one on this machine"))
+def check(options) -> None:
+    """say whether this machine has all the workbook needs: [ OK ] or [FAIL], and how to mend it; look the day before"""
+    sys.exit(0 if check_machine(options.browser) else 1)
+
+
+@command(PARAMETERS)
 def run(options) -> None:
     """execute all chapters headlessly and write them, and one HTML page, into runs/"""
     settings = settings_from(options)
@@ -39,6 +75,7 @@ def run(options) -> None:
     print(chapters.agreement(results))
 
 
+@command(PARAMETERS, argument("--no-browser", dest="browser", action="store_false", help="only print the address"))
 def lab(options) -> None:
     """open JupyterLab at chapter 00, on your own copies in my-workbook/ (brought up to date; what you edited is never overwritten)"""
     settings_from(options)
@@ -51,10 +88,12 @@ def lab(options) -> None:
     os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, [str(LAB_CONFIG), os.environ.get("JUPYTER_CONFIG_PATH")]))
     signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C is for JupyterLab, which asks; this process waits for its answer
     sys.exit(subprocess.call([sys.executable, "-m", "jupyterlab", *arguments, "--ip=127.0.0.1",
+                              f"--LabApp.workspaces_dir={LEARNERS_COPIES / '.jupyterlab'}",  # the tabs left open are one's own
                               f"--ServerApp.root_dir={LEARNERS_COPIES}",
                               f"--LabApp.default_url=/lab/tree/{CHAPTERS[0].path.name}"]))
 
 
+@command(PARAMETERS, argument("--json", action="store_true", help="as one line of JSON, for a trainer to collect"))
 def where(options) -> None:
     """show how far you are: what each chapter builds, as it is found in the cloud, and the checks that passed in your copies"""
     from . import progress
@@ -66,11 +105,9 @@ def where(options) -> None:
     print(progress.as_json(aws, found) if options.json else progress.as_table(found).to_string())
 
 
-def test(options) -> None:
-    """run the tests, three at a time, since most of them wait for a hop; further words go to pytest"""
-    sys.exit(subprocess.call([sys.executable, "-m", "pytest", "-n3", "--dist=loadgroup", *options.pytest], cwd=ROOT))
-
-
+@command(PARAMETERS, argument("--order", metavar="ORDERID", help="follow this order's newest change instead of a probe"),
+         argument("--no-probe", dest="probe", action="store_false", help="write nothing: follow the newest change there is"),
+         argument("--patience", type=float, metavar="SECONDS", help="how long to wait for what is due"))
 def doctor(options) -> None:
     """follow one order through the pipeline; says where it stops, why, and what mends it: 0 healthy, 1 broken, 3 wait"""
     from .doctor import doctor
@@ -79,6 +116,13 @@ def doctor(options) -> None:
     sys.exit({"healthy": 0, "broken": 1, "wait": 3}[verdict.state])  # 2 is a wrong command line's
 
 
+@command()
+def test(options) -> None:
+    """run the tests, three at a time, since most of them wait for a hop; further words go to pytest, such as -k transform"""
+    sys.exit(subprocess.call([sys.executable, "-m", "pytest", "-n3", "--dist=loadgroup", *options.pytest], cwd=ROOT))
+
+
+@command(argument("--write", action="store_true", help="put the table into the local AWS's page as well"))
 def bench(options) -> None:
     """measure, within about seven minutes: start, memory, changes per second, latency, Athena; each beside its target"""
     from . import bench as measured
@@ -87,6 +131,7 @@ def bench(options) -> None:
         measured.main(local, seconds, options.write)
 
 
+@command()
 def notebooks(_options) -> None:
     """write the committed notebooks' outputs and the pictures afresh, from one clean run"""
     from .plots import save_pipelines
@@ -98,17 +143,45 @@ def notebooks(_options) -> None:
         pace.record(seconds_of(results), Settings(), LocalAws().clock_scale, pace.COMMITTED)
 
 
-def seconds_of(results) -> dict[str, float]:
-    return {result.chapter.number: result.seconds for result in results}
+@command()
+def exercises(_options) -> None:
+    """derive the exercises' cells from their solutions, after a solution was changed"""
+    from .exercises import write_exercises
+
+    print(f"written anew: {', '.join(write_exercises()) or 'none, all were up to date'}")
 
 
+@command()
+def site(_options) -> None:
+    """write the chapters, outputs and pictures included, as HTML pages to read in a browser, without network: runs/site/"""
+    from .pages import write_site
+
+    print(f"read it: {write_site(RUNS / 'site')[0].relative_to(ROOT)}")
+
+
+@command()
+def slides(_options) -> None:
+    """write each chapter as slides for a room, to show in a browser, without network: runs/slides/"""
+    from .pages import write_slides
+
+    print(f"show it: {write_slides(RUNS / 'slides')[0].relative_to(ROOT)} (the arrow keys go on and back)")
+
+
+@command(argument("--to", dest="folder", type=Path, default=ROOT / "dist", metavar="folder", help="where to (dist/)"))
+def bundle(options) -> None:
+    """make one archive in dist/ from which a laptop like this one installs and runs the workbook without a network"""
+    archive = make_bundle(options.folder)
+    print(f"{archive} ({archive.stat().st_size / 2**20:.0f} MiB): unpack it and open START.html")
+
+
+@command()
 def clean(_options) -> None:
     """stop the local AWS, empty it, and remove runs/; your own copies stay"""
     local = LocalAws()
     local.stop()
     local.reset()
     shutil.rmtree(RUNS, ignore_errors=True)
-    print("the local AWS is stopped and empty, runs/ is gone")
+    print(f"the local AWS is stopped and empty, {RUNS.name}/ is gone")
 
 
 @contextlib.contextmanager
@@ -122,14 +195,18 @@ def fresh_local_aws():
         yield local, seconds
 
 
+def seconds_of(results) -> dict[str, float]:
+    return {result.chapter.number: result.seconds for result in results}
+
+
 def settings_from(options) -> Settings:
     """Settings from the command line, checked."""
     return Settings(**given_by(options))
 
 
 def given_by(options) -> dict:
-    """The parameters that the command line gives; a word `name=value` that is none is refused."""
-    given = {}
+    """The parameters that the command line gives; a word `name=value` that is none is refused. A learner's prefix is their own."""
+    given = {"prefix": of_learner(Settings.prefix)} if of_learner("") else {}
     for word in options.parameters:
         name, equals, value = word.partition("=")
         if not equals:
@@ -143,34 +220,22 @@ def given_by(options) -> dict:
     return given
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main(words: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m helpers", description="The orders CDC workbook, by command. The local AWS "
                                      "has commands of its own: python -m helpers.localaws --help")
     commands = parser.add_subparsers(required=True, metavar="command")
-    for command in (run, lab, doctor, where, test, bench, notebooks, clean):
-        sub = commands.add_parser(command.__name__, help=command.__doc__, description=command.__doc__)
-        sub.set_defaults(command=command)
-        if command in (run, lab, doctor, where):
-            sub.add_argument("parameters", nargs="*", metavar="name=value", help="settings that differ from the defaults, such as "
-                             "changes=500 seed=7; target=aws account=123456789012 turns the switch to real AWS")
-        if command is lab:
-            sub.add_argument("--no-browser", dest="browser", action="store_false", help="only print the address")
-        if command is doctor:
-            sub.add_argument("--order", metavar="ORDERID", help="follow this order's newest change instead of a probe")
-            sub.add_argument("--no-probe", dest="probe", action="store_false", help="write nothing: follow the newest change there is")
-            sub.add_argument("--patience", type=float, metavar="SECONDS", help="how long to wait for what is due")
-        if command is where:
-            sub.add_argument("--json", action="store_true", help="as one line of JSON, for a trainer to collect")
-        if command is bench:
-            sub.add_argument("--write", action="store_true", help="put the table into the local AWS's page as well")
-        if command is test:
-            sub.usage = f"{sub.prog} [words for pytest, such as -k transform]"
-    options, options.pytest = parser.parse_known_args(arguments)
+    for name, (function, arguments) in COMMANDS.items():
+        sub = commands.add_parser(name, help=function.__doc__, description=function.__doc__)
+        sub.set_defaults(command=function)
+        for names, how in arguments:
+            sub.add_argument(*names, **how)
+    options, options.pytest = parser.parse_known_args(words)
     if options.pytest and options.command is not test:
         parser.error(f"unrecognized arguments: {' '.join(options.pytest)}")
     try:
+        check_learner()
         options.command(options)
-    except (SettingsError, GuardError, LocalAwsError, chapters.ChapterFailed) as error:
+    except (SettingsError, GuardError, LocalAwsError, BundleError, chapters.ChapterFailed) as error:
         sys.exit(f"{type(error).__name__}: {error}")
 
 

@@ -23,12 +23,12 @@ from . import pace
 from .checks import MARK
 from .resources import RESOURCES, Finding, look_at
 from .session import Aws
-from .settings import Settings
+from .settings import Settings, of_learner
 from .waits import wait_until
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = ROOT / "notebooks"
-RUNS = ROOT / "runs"
+RUNS = ROOT / of_learner("runs")
 PACE = RUNS / "pace.json"  # how long the chapters of this machine's last `make run` took
 CELL_SECONDS = 300  # no cell may take longer; on the local AWS none takes a tenth of it
 

@@ -7,6 +7,7 @@ the one place where a name is made, so any notebook, in any kernel, finds what a
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
@@ -16,11 +17,24 @@ import boto3
 
 TARGETS = ("local", "aws")
 LOCAL_ACCOUNT = "000000000000"
+LEARNER = os.environ.get("WORKBOOK_LEARNER", "")  # one of several people on this machine; see of_learner()
 BUCKET_LENGTH = 63  # S3's limit, and the tightest: pipes, delivery streams, functions and roles may have 64
 
 
 class SettingsError(ValueError):
     """A setting that cannot work; the sentence names the setting, its value and what to do."""
+
+
+def of_learner(name: str) -> str:
+    """`name`, or where WORKBOOK_LEARNER=ada says whose work this is, `name-ada`: a prefix, a folder."""
+    return f"{name}-{LEARNER}" if LEARNER else name
+
+
+def check_learner() -> None:
+    """Refuse, with a SettingsError, a WORKBOOK_LEARNER of which no prefix and no folder can be made."""
+    if LEARNER and not re.fullmatch("[a-z]([a-z0-9-]{0,18}[a-z0-9])?", LEARNER):
+        raise SettingsError(f"WORKBOOK_LEARNER is {LEARNER!r}: use at most 20 lower-case letters, digits and hyphens, start with a "
+                            "letter and do not end with a hyphen.")
 
 
 @cache

@@ -52,7 +52,8 @@ def env(local: LocalAws, _options) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m helpers.localaws", description="The local AWS, by command. LOCALAWS_PORT, "
-                                     "LOCALAWS_CLOCK_SCALE and LOCALAWS_DIR (its folder) in the environment choose what no option does.")
+                                     "LOCALAWS_CLOCK_SCALE, LOCALAWS_DIR (its folder) and LOCALAWS_NAME (a port and a folder of that name) "
+                                     "in the environment choose what no option does.")
     parser.add_argument("--port", type=int, help="its port (LOCALAWS_PORT, or 4566)")
     parser.add_argument("--clock-scale", type=float, help="seconds of AWS's waits per real second, when it is started (20)")
     commands = parser.add_subparsers(required=True, metavar="command")

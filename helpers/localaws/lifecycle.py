@@ -4,6 +4,7 @@ import contextlib
 import json
 import math
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -12,9 +13,11 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import platformdirs
 import psutil
@@ -67,18 +70,21 @@ class Status:
 class LocalAws:
     """One local AWS, known by its port; its state and log lie in `directory`.
 
-    Unless given, the port is LOCALAWS_PORT or 4566, the directory LOCALAWS_DIR or the user's state folder, and the clock's
-    scale LOCALAWS_CLOCK_SCALE or 20 (60 s of waiting pass in 3 s; 1 is AWS's own pace).
+    Unless given, the port is LOCALAWS_PORT or 4566, the directory LOCALAWS_DIR or one in the user's state folder, and the
+    clock's scale LOCALAWS_CLOCK_SCALE or 20 (60 s of waiting pass in 3 s; 1 is AWS's own pace). Several on one machine take
+    names: LOCALAWS_NAME chooses a port, always the same for a name, and a directory of that name. Two names that have one
+    port by chance do not share it: the second is refused, and LOCALAWS_PORT is its way out.
     """
 
     def __init__(self, port: int | None = None, directory: Path | None = None, clock_scale: float | None = None):
-        self.port = _number("LOCALAWS_PORT", settings.PORT, int) if port is None else port
+        name = _name()
+        self.port = _number("LOCALAWS_PORT", _port_of(name), int) if port is None else port
         self.clock_scale = _number("LOCALAWS_CLOCK_SCALE", DEFAULT_SCALE, float) if clock_scale is None else clock_scale
         if not 1 <= self.port <= 65535:
             raise LocalAwsError(f"Port {self.port} does not exist: choose one between 1024 and 65535.")
         if not 0 < self.clock_scale < math.inf:
             raise LocalAwsError(f"The clock's scale must be a number above 0, not {self.clock_scale}: 1 gives AWS's own waits.")
-        home = os.environ.get("LOCALAWS_DIR") or platformdirs.user_state_path("localaws") / str(self.port)
+        home = os.environ.get("LOCALAWS_DIR") or platformdirs.user_state_path("localaws") / (name or str(self.port))
         self.directory = Path(directory or home).resolve()
 
     @classmethod
@@ -122,8 +128,7 @@ class LocalAws:
         if running:
             self._check_directory(running)
             return running
-        self.directory.mkdir(parents=True, exist_ok=True)
-        with self.log_file.open("ab") as log:
+        with self._open_log() as log:
             child = subprocess.Popen(
                 [sys.executable, "-m", f"{__package__}.gateway", "--port", str(self.port), "--directory", str(self.directory),
                  "--clock-scale", str(self.clock_scale)],
@@ -132,6 +137,7 @@ class LocalAws:
                 start_new_session=True)
         found = self._wait(START_SECONDS, lambda: child.poll() is None)
         if found:
+            self._check_directory(found)  # somebody else may have been faster to take the port
             return found
         child.kill()
         child.wait()
@@ -142,6 +148,7 @@ class LocalAws:
         running = self._starting() or self.status()
         if running is None:
             return False
+        self._check_directory(running)
         try:
             process = psutil.Process(running.pid)
             process.terminate()
@@ -173,6 +180,15 @@ class LocalAws:
         if not self.log_file.exists():
             return "(no log yet)"
         return "\n".join(self.log_file.read_text("utf-8", "replace").splitlines()[-lines:])
+
+    def _open_log(self) -> BinaryIO:
+        """The log, to write to; its directory is made for the user alone, because others may work on the same machine."""
+        try:
+            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return self.log_file.open("ab")
+        except OSError as error:
+            raise LocalAwsError(f"The local AWS cannot keep its state in {self.directory} ({error.strerror}): choose a folder of your "
+                                "own by setting LOCALAWS_DIR.") from None
 
     def _starting(self) -> Status | None:
         """The one that holds the directory, which may have been started a moment ago: wait for it. A stale pid file means nothing."""
@@ -213,8 +229,8 @@ class LocalAws:
     def _check_directory(self, running: Status) -> None:
         if Path(running.directory) != self.directory:
             raise LocalAwsError(
-                f"The local AWS on port {self.port} keeps its state in {running.directory}, not in {self.directory}. Stop it first, or, "
-                "if it is somebody else's, choose a port of your own by setting LOCALAWS_PORT.")
+                f"The local AWS on port {self.port} keeps its state in {running.directory}, not in {self.directory}. Choose a "
+                "port of your own by setting LOCALAWS_PORT, or, if it is yours too, stop it with LOCALAWS_DIR set to its folder.")
 
     def _foreign(self, error: Exception) -> LocalAwsError:
         return LocalAwsError(
@@ -225,6 +241,17 @@ class LocalAws:
 def start() -> Status:
     """Make sure that the local AWS of this user runs (see LocalAws for port, folder and clock), and say where."""
     return LocalAws().start()
+
+
+def _name() -> str:
+    name = os.environ.get("LOCALAWS_NAME", "")
+    if name and not re.fullmatch("[a-z][a-z0-9-]*", name):  # a folder; one that is a number belongs to the port
+        raise LocalAwsError(f"LOCALAWS_NAME is {name!r}: use lower-case letters, digits and hyphens, and start with a letter.")
+    return name
+
+
+def _port_of(name: str) -> int:
+    return settings.NAMED_PORTS[zlib.crc32(name.encode()) % len(settings.NAMED_PORTS)] if name else settings.PORT
 
 
 def _number(variable: str, default, kind):
