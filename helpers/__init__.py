@@ -2,8 +2,8 @@
 
 from importlib import import_module
 
-_WHERE = {"Settings": "settings", "catch_up": "chapters", "check": "checks", "connect": "session", "wait_until": "waits",
-          "with_patience": "waits"}
+_WHERE = {"Settings": "settings", "catch_up": "chapters", "check": "checks", "connect": "session",
+          "self_check": "exercises", "wait_until": "waits", "with_patience": "waits"}
 __all__ = sorted(_WHERE)
 
 

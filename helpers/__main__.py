@@ -71,6 +71,13 @@ def notebooks(_options) -> None:
         chapters.commit_outputs(chapters.run(CHAPTERS, Settings(), RUNS))
 
 
+def exercises(_options) -> None:
+    """derive the exercises' cells from their solutions, after a solution was changed"""
+    from .exercises import write_exercises
+
+    print(f"written anew: {', '.join(write_exercises()) or 'none, all were up to date'}")
+
+
 def clean(_options) -> None:
     """stop the local AWS, empty it, and remove runs/; your own copies stay"""
     local = LocalAws()
@@ -111,7 +118,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m helpers", description="The orders CDC workbook, by command. The local AWS "
                                      "has commands of its own: python -m helpers.localaws --help")
     commands = parser.add_subparsers(required=True, metavar="command")
-    for command in (run, lab, test, bench, notebooks, clean):
+    for command in (run, lab, test, bench, notebooks, exercises, clean):
         sub = commands.add_parser(command.__name__, help=command.__doc__, description=command.__doc__)
         sub.set_defaults(command=command)
         if command in (run, lab):
