@@ -190,4 +190,4 @@ def test_words_for_pytest_reach_it_options_first_too():
 
 def test_help_names_every_command():
     code, printed = command("--help")
-    assert code == 0 and all(word in printed for word in ("run", "lab", "test", "bench", "notebooks", "clean"))
+    assert code == 0 and all(word in printed for word in ("run", "lab", "test", "bench", "notebooks", "exercises", "clean"))

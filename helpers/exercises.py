@@ -1,0 +1,124 @@
+"""Exercises: what a learner fills in is derived from its solution, and is judged by a check that never raises.
+
+In a chapter an exercise is a task with hints (markdown) and three code cells in a row, tagged `exercise`, `exercise-check` and
+`solution`. A solution begins with the line "# Solution" and ends with a call of the check; the rest stands in its metadata:
+
+    "exercise": {"name": "03-place", "blanks": [...], "right": [[...], ...], "wrong": [[...], ...]}
+
+    blanks  pieces of the solution, in their order; the exercise has `...` in their place
+    right   other answers that have to pass, each a list with a piece for every blank
+    wrong   answers that must not pass, likewise
+
+`python -m helpers exercises` writes the exercises anew from their solutions; a test fails where somebody forgot.
+"""
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
+
+import nbformat
+from nbformat import NotebookNode
+
+from .chapters import CHAPTERS
+
+RIGHT, WRONG, OPEN = "✔ right:", "✘ not yet:", "… not attempted yet:"  # how a check's line begins
+
+
+class Exercise(NamedTuple):
+    """The code cells of one exercise."""
+
+    given: NotebookNode  # what the learner fills in
+    check: NotebookNode
+    solution: NotebookNode
+
+    @property
+    def name(self) -> str:
+        return self.solution.metadata["exercise"]["name"]
+
+    def with_answer(self, pieces: Iterable[str]) -> str:
+        """The learner's cell with `pieces` in its blanks. ValueError for a blank that the solution does not have."""
+        done, rest = "", "\n".join(self.solution.source.split("\n")[1:-1])
+        for blank, piece in zip(self.solution.metadata["exercise"]["blanks"], pieces, strict=True):
+            before, found, rest = rest.partition(blank)
+            if not found:
+                raise ValueError(f"Exercise {self.name}: its solution has no {blank!r} for the next blank.")
+            done += before + piece
+        return (done + rest).rstrip()
+
+    def blank(self) -> str:
+        """The learner's cell before anything is filled in."""
+        return self.with_answer("..." for _ in self.solution.metadata["exercise"]["blanks"])
+
+
+def exercises(notebook: NotebookNode) -> Iterator[Exercise]:
+    """The exercises of a chapter, in order."""
+    for place, cell in enumerate(notebook.cells):
+        if "exercise" in cell.metadata:
+            yield Exercise(*notebook.cells[place - 2:place + 1])
+
+
+def write_exercises() -> list[str]:
+    """Derive the learners' cells of all chapters from the solutions; returns the names of those that were not up to date."""
+    changed = []
+    for chapter in CHAPTERS:
+        notebook = nbformat.read(chapter.path, as_version=4)
+        stale = [each for each in exercises(notebook) if each.given.source != each.blank()]
+        for exercise in stale:
+            exercise.given.source = exercise.blank()
+        if stale:
+            nbformat.write(notebook, chapter.path)
+        changed += [exercise.name for exercise in stale]
+    return changed
+
+
+def self_check(why: str) -> Callable[[Callable[..., str | None]], Callable[[], None]]:
+    """Decorate a judge: the learner's answer is judged at once, and whatever stands in its place when the name is called later.
+
+    why    what a right answer has shown, printed with it
+    judge  its parameters are named after what the learner defines in the notebook; it returns None if that is right, and else
+           a sentence that says what is still wrong. What it raises is printed as such a sentence.
+
+    The call at the end of the solution judges the solution, and gives the names back to the learner's answer.
+    """
+    def decorate(judge: Callable[..., str | None]) -> Callable[[], None]:
+        notebook = judge.__globals__
+
+        def answers() -> dict[str, object]:
+            return {name: notebook.get(name, ...) for name in inspect.signature(judge).parameters}
+
+        def check() -> None:
+            print(_verdict(judge, answers(), why))
+            notebook.update(learners)
+
+        learners = answers()
+        check()
+        return check
+
+    return decorate
+
+
+def _verdict(judge: Callable[..., str | None], answers: dict[str, object], why: str) -> str:
+    if unanswered := [name for name, value in answers.items() if _has_blank(value)]:
+        return f"{OPEN} replace every ... of {' and '.join(unanswered)}, run that cell, then this one again."
+    try:
+        wrong = judge(**answers)
+    except Exception as error:  # whatever an answer does, the notebook goes on
+        wrong = f"your answer stopped the check with {type(error).__name__}: {error}"
+    return f"{WRONG} {wrong}" if wrong else f"{RIGHT} {why}"
+
+
+def _has_blank(value: object) -> bool:
+    """Is it `...`, or is there one left in it: in a text, a collection, or the source of a function?"""
+    if isinstance(value, str):
+        return "..." in value
+    if isinstance(value, dict | list | tuple | set):
+        return any(map(_has_blank, [*value, *value.values()] if isinstance(value, dict) else value))
+    if inspect.isfunction(value):
+        try:
+            source = ast.parse(textwrap.dedent(inspect.getsource(value)))
+        except (OSError, SyntaxError):  # a function without a cell of its own
+            return False
+        return any(isinstance(node, ast.Constant) and node.value is ... for node in ast.walk(source))
+    return value is ...

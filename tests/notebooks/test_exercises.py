@@ -1,0 +1,167 @@
+"""Exercises: derived from their solutions, open until attempted, and judged by substance: every listed wrong answer fails."""
+
+import re
+import types
+
+import nbformat
+import pytest
+
+from helpers import chapters
+from helpers.chapters import CHAPTERS, NOTEBOOKS
+from helpers.exercises import OPEN, RIGHT, WRONG, exercises, self_check, write_exercises
+from helpers.localaws import LocalAws
+from helpers.settings import Settings
+
+WITH_EXERCISES = [chapter for chapter in CHAPTERS if "01" <= chapter.number <= "07"]
+ALL = [exercise for chapter in WITH_EXERCISES for exercise in exercises(nbformat.read(chapter.path, as_version=4))]
+each_exercise = pytest.mark.parametrize("exercise", ALL, ids=[exercise.name for exercise in ALL])
+
+
+def printed(cell) -> str:
+    return "".join(output.get("text", "") for output in cell.outputs)
+
+
+def verdict(cell) -> str:
+    """The line of a check; what else a judge shows, such as a wait, is not looked at."""
+    [line] = [line for line in printed(cell).splitlines() if line.startswith((RIGHT, WRONG, OPEN))]
+    return line
+
+
+@each_exercise
+def test_the_learners_cell_is_what_the_solution_makes_it(exercise):
+    """If it fails: `python -m helpers exercises`."""
+    assert exercise.given.source == exercise.blank()
+    assert "..." in exercise.given.source and "..." not in exercise.solution.source
+
+
+@each_exercise
+def test_its_committed_outputs_say_not_attempted_and_then_that_the_solution_is_right(exercise):
+    assert not exercise.given.outputs
+    assert verdict(exercise.check).startswith(OPEN)
+    assert verdict(exercise.solution).startswith(RIGHT)
+
+
+@each_exercise
+def test_it_lists_wrong_answers_and_another_right_one(exercise):
+    data = exercise.solution.metadata["exercise"]
+    assert len(data["wrong"]) >= 4 and data["right"]
+    answers = [data["blanks"], *data["right"], *data["wrong"]]
+    assert len(set(map(exercise.with_answer, answers))) == len(answers), "each differs from all others"
+
+
+def test_a_solution_that_was_changed_is_derived_anew_and_nothing_else_changes(tmp_path, monkeypatch):
+    monkeypatch.setattr(chapters, "NOTEBOOKS", tmp_path)
+    for chapter in CHAPTERS:
+        nbformat.write(nbformat.read(NOTEBOOKS / chapter.path.name, as_version=4), tmp_path / chapter.path.name)
+    assert write_exercises() == []
+    chapter = WITH_EXERCISES[0]
+    before = nbformat.read(chapter.path, as_version=4)
+    first = next(exercises(before))
+    first.solution.source = first.solution.source.replace("# the names", "# names")
+    nbformat.write(before, chapter.path)
+    assert write_exercises() == [first.name]
+    after = nbformat.read(chapter.path, as_version=4)
+    assert next(exercises(after)).given.source == "left = ...  # names of the attributes"
+    first.given.source = first.blank()
+    assert after == before
+    first.solution.metadata["exercise"]["blanks"] = ["what is not there"]
+    with pytest.raises(ValueError, match=f"{first.name}: its solution has no 'what is not there'"):
+        first.blank()
+
+
+def test_a_chapter_full_of_wrong_answers_runs_to_its_end_and_each_gets_a_sentence(tmp_path, monkeypatch):
+    """Before each exercise as it is committed, its wrong answers and other right ones, each with the check behind it."""
+    copies = tmp_path / "notebooks"
+    copies.mkdir()
+    expected = {}
+    for chapter in WITH_EXERCISES:
+        notebook = nbformat.read(chapter.path, as_version=4)
+        for exercise in list(exercises(notebook)):
+            place = notebook.cells.index(exercise.given)
+            data = exercise.solution.metadata["exercise"]
+            for mark, pieces in [*((WRONG, pieces) for pieces in data["wrong"]), *((RIGHT, pieces) for pieces in data["right"])]:
+                answer = exercise.with_answer(pieces)
+                tried = [nbformat.v4.new_code_cell(answer), nbformat.v4.new_code_cell(exercise.check.source)]
+                notebook.cells[place:place] = tried
+                place += 2
+                expected[tried[1].id] = (mark, exercise.name, answer)
+        nbformat.write(notebook, copies / chapter.path.name)
+    with LocalAws.temporary(clock_scale=60) as local:
+        monkeypatch.setenv("LOCALAWS_PORT", str(local.port))
+        monkeypatch.setenv("LOCALAWS_DIR", str(local.directory))
+        local.start()
+        monkeypatch.setattr(chapters, "NOTEBOOKS", copies)
+        results = chapters.run(WITH_EXERCISES, Settings(prefix="wrong", changes=300, shards=3, rate=0), tmp_path / "runs")
+    told = {}
+    for result in results:
+        notebook = nbformat.read(result.path, as_version=4)
+        told |= {cell.id: verdict(cell) for cell in notebook.cells if cell.id in expected}
+        for exercise in exercises(notebook):
+            assert verdict(exercise.check).startswith(OPEN), "an earlier answer must not stand for this one"
+            assert verdict(exercise.solution).startswith(RIGHT)
+    mistaken = [(told[cell], *facts) for cell, facts in expected.items() if not told[cell].startswith(facts[0])]
+    assert not mistaken, "\n\n".join(map(str, mistaken))
+    for cell, (mark, name, answer) in expected.items():
+        if mark == WRONG:
+            assert "stopped the check" not in told[cell], (name, answer, told[cell])
+            assert len(told[cell].split()) >= 8 and told[cell].endswith("."), (name, answer, told[cell])
+    assert "300 change events, none missing, none twice" in chapters.agreement(results)
+
+
+@pytest.fixture
+def notebook_with(capsys):
+    """Judge `answer` in a namespace like a notebook's; returns what the check says of it, and the check."""
+    def judge_it(judge: str, **names):
+        space = {"self_check": self_check, **names}
+        exec(f'@self_check("that is why.")\n{judge}', space)
+        return capsys.readouterr().out, types.SimpleNamespace(space=space, again=lambda: (space["judge"](), capsys.readouterr().out)[1])
+    return judge_it
+
+
+JUDGE = "def judge(answer):\n    return None if answer == 4 else f'{answer} is not 2 + 2.'"
+
+
+def test_a_check_says_what_it_thinks(notebook_with):
+    assert notebook_with(JUDGE, answer=4)[0] == f"{RIGHT} that is why.\n"
+    assert notebook_with(JUDGE, answer=5)[0] == f"{WRONG} 5 is not 2 + 2.\n"
+
+
+@pytest.mark.parametrize("answer", [..., [1, ...], {"a": ...}, {"a": {"b": [(...,)]}}, "SELECT ... FROM orders", {..., 1}])
+def test_what_still_has_a_blank_is_not_attempted(notebook_with, answer):
+    assert notebook_with("def judge(answer): return None", answer=answer)[0].startswith(f"{OPEN} replace every ... of answer")
+
+
+def with_a_blank(number):
+    if number:
+        return ...
+    return number
+
+
+def without(number):
+    return number
+
+
+def test_a_function_is_not_attempted_while_a_blank_stands_in_its_source_wherever(notebook_with):
+    assert notebook_with("def judge(answer): return None", answer=with_a_blank)[0].startswith(OPEN)
+    assert notebook_with("def judge(answer): return None", answer=without)[0].startswith(RIGHT)
+
+
+def test_a_cell_that_was_never_run_is_not_attempted_and_all_open_names_are_named(notebook_with):
+    assert "of first and second," in notebook_with("def judge(first, second, third): return None", third=3)[0]
+
+
+@pytest.mark.parametrize("judge, error", [("def judge(answer): return answer / 0", "ZeroDivisionError"), ("def judge(answer): return answer.x", "AttributeError")])
+def test_a_check_never_raises(notebook_with, judge, error):
+    said, _ = notebook_with(judge, answer=1)
+    assert re.match(f"{WRONG} your answer stopped the check with {error}: ", said)
+
+
+def test_the_solution_is_judged_and_then_the_learners_answer_is_back(notebook_with):
+    _, check = notebook_with(JUDGE, answer=5)
+    check.space["answer"] = 4
+    assert check.again() == f"{RIGHT} that is why.\n"
+    assert check.space["answer"] == 5
+    _, check = notebook_with(JUDGE)
+    check.space["answer"] = 4
+    assert check.again().startswith(RIGHT)
+    assert check.space["answer"] is ..., "a solution must not stand for an answer that nobody gave"
