@@ -279,7 +279,7 @@ def test_a_missing_permission_to_call_the_function_fails_the_records_and_is_name
     """[C] FH monitoring-with-cloudwatch-logs: Lambda.InvokeAccessDenied; [U] its attemptsMade."""
     name, arn = own_role
     delivery = line(role_arn=arn).deliver(transform=True, **PLACES)
-    allow(aws, name, FIREHOSE_SOURCE + FIREHOSE_S3)
+    allow(aws, name, FIREHOSE_SOURCE + FIREHOSE_S3 + ["lambda:GetFunctionConfiguration"])
     delivery.put("refused")
     error, = delivery.wait_errors(1)
     assert (error["errorCode"], error["attemptsMade"]) == ("Lambda.InvokeAccessDenied", 4)

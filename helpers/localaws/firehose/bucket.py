@@ -1,8 +1,8 @@
 """The bucket that a delivery stream writes into: found before it is written to, each object there once, none left half written.
 
 The role needs s3:AbortMultipartUpload, GetBucketLocation, GetObject, ListBucket, ListBucketMultipartUploads and PutObject
-[C, FH controlling-access]. What AWS does with the first five it does not say [U]; here they serve what a writer that lives long
-has to do, at moments that cost little: before a worker's first write and after a write that failed.
+[C, FH controlling-access]. What AWS does with the first five it does not say [U]. Here they serve what a writer that lives long
+has to do, at moments that cost next to nothing: with a worker's first write, and after a write whose answer was lost.
 """
 
 import datetime
@@ -12,7 +12,7 @@ import re
 from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
 
-from ..polling import error_code
+from ..polling import DENIED, error_code
 from ..roles import Role
 
 PART = 16 * 1024 * 1024  # larger objects go in parts of this size [U]; a failed upload is aborted by boto3
@@ -39,32 +39,36 @@ class Bucket:
         fixed = "|".join(re.escape(prefix.partition("!{")[0]) for prefix in prefixes)
         self._own = re.compile(rf"(?:{fixed})(?:.*/)?{re.escape(writer)}(?:-\d+){{7}}(?:-[0-9a-f]+){{5}}[^/]*")
         self._began = datetime.datetime.now(datetime.UTC)
-        self._region: str | None = None  # where the bucket is; None: to be looked up
-        self._unsure: str | None = None  # the key whose write failed: S3 may have it all the same
+        self._region: str | None = None  # where the bucket is, once it is found
+        self._reads_back = False         # whether the role was seen to be able to look at what it wrote
+        self._unsure: str | None = None  # the key of a write whose answer was lost: S3 may have it all the same
 
     def write(self, key: str, body: bytes, **headers: str) -> None:
-        """Put an object. Called again after a failure, it looks first whether the object is there."""
-        try:
-            if self._region is None:
-                self._find()
-            if self._unsure != key or not self._is_there(key):
-                self._unsure = key
+        """Put an object. Called again after a failure, it puts none that is there already."""
+        if self._region is None:
+            self._region = self._find()
+        if self._unsure != key or not self._is_there(key):
+            self._unsure = key
+            try:
                 self._put(key, body, headers)
-        except BaseException:
-            self._region = None
-            raise
+            except ClientError as error:
+                if error_code(error) in DENIED:
+                    self._unsure = None
+                raise
+        if not self._reads_back:  # or a role that may not would be found out when an answer is lost, and no earlier
+            self._reads_back = self._is_there(key)
         self._unsure = None
 
-    def _find(self) -> None:
-        """See that the bucket is there, and where; abort what the last worker, if it was killed, has left half written."""
+    def _find(self) -> str:
+        """The bucket's region. What earlier workers, if they were killed, have left half written in the bucket is aborted."""
         s3 = self._role.client("s3")
-        s3.head_bucket(Bucket=self._name)
         region = s3.get_bucket_location(Bucket=self._name)["LocationConstraint"] or "us-east-1"
+        s3.head_bucket(Bucket=self._name)
         for page in s3.get_paginator("list_multipart_uploads").paginate(Bucket=self._name):
             for upload in page.get("Uploads", []):
                 if upload["Initiated"] < self._began and self._own.fullmatch(upload["Key"]):
                     s3.abort_multipart_upload(Bucket=self._name, Key=upload["Key"], UploadId=upload["UploadId"])
-        self._region = region
+        return region
 
     def _is_there(self, key: str) -> bool:
         try:
