@@ -25,7 +25,7 @@ from urllib.parse import quote, urlencode
 from . import settings
 from .catalogue import Catalogue
 from .clock import Clock
-from .iam import Functions, ServiceTrust, name_resources, refusal_to_pass
+from .iam import Functions, GuardedCatalogue, ServiceTrust, name_resources, refusal_to_pass
 from .streams import TablesWithStreams, expire_at_little_cost
 
 _log = logging.getLogger("localaws")
@@ -196,7 +196,7 @@ def install(joints: Joints, clock: Clock) -> None:
 
     for name in ("pipes", "firehose", "athena"):
         ministack._loaded_modules[name] = Replaced(name, joints)
-    ministack._loaded_modules["glue"] = Forwarded("glue", joints, Catalogue(glue), CRAWLER_OPERATIONS)
+    ministack._loaded_modules["glue"] = Forwarded("glue", joints, GuardedCatalogue(Catalogue(glue)), CRAWLER_OPERATIONS)
     ministack._loaded_modules["sts"] = trust = ServiceTrust(sts, iam_evaluator)
     ministack._loaded_modules["lambda_svc"] = Functions(lambda_svc, trust)
     ministack._loaded_modules["dynamodb"] = TablesWithStreams(dynamodb, clock)

@@ -189,6 +189,54 @@ def _object(body: bytes) -> dict:
     return document if isinstance(document, dict) else {}
 
 
+class GuardedCatalogue:
+    """Glue's catalogue for who may use every part of it that a call is about: the catalogue, the database, the tables.
+
+    MiniStack asks about one resource of a request; Glue's calls on databases, tables and partitions need a permission on each
+    [C, service authorization reference of Glue: their required resource types].
+    """
+
+    _VERBS = ("Get", "Create", "Update", "Delete", "BatchGet", "BatchCreate", "BatchUpdate", "BatchDelete")
+    _OF_DATABASES = frozenset(f"{verb}Database" for verb in _VERBS[:4])
+    _OF_TABLES = frozenset({"GetTables", "GetPartitions", *(f"{verb}{noun}" for verb in _VERBS for noun in ("Table", "Partition"))})
+
+    def __init__(self, catalogue):
+        self._catalogue = catalogue
+
+    def __getattr__(self, member):
+        return getattr(self._catalogue, member)
+
+    async def handle_request(self, method, path, headers, body, query_params):
+        operation = headers.get("x-amz-target", "").rpartition(".")[2]
+        if refusal := self._refusal(operation, headers, _object(body), query_params):
+            from ministack.core.responses import error_response_json
+
+            return error_response_json("AccessDeniedException", refusal, 400)
+        return await self._catalogue.handle_request(method, path, headers, body, query_params)
+
+    def _refusal(self, operation: str, headers: dict, params: dict, query_params: dict) -> str | None:
+        """Why the caller may not; None if they may, or what is wrong with the request is for others to say."""
+        from ministack.core.iam_actions import identity_denial_message
+        from ministack.core.iam_evaluator import EvalResult, enforce
+        from ministack.core.responses import get_account_id, get_region
+        from ministack.core.router import extract_access_key_id
+
+        if operation in self._OF_DATABASES:
+            database, table = params.get("Name") or (params.get("DatabaseInput") or {}).get("Name"), None
+        elif operation in self._OF_TABLES:
+            database = params.get("DatabaseName")
+            table = params.get("TableName") or params.get("Name") or (params.get("TableInput") or {}).get("Name") or "*"
+        else:
+            return None
+        resources = ["catalog", f"database/{database}", *([f"table/{database}/{table}"] if table else [])]
+        for resource in resources:
+            arn = f"arn:aws:glue:{get_region()}:{get_account_id()}:{resource}".lower()
+            denied = enforce(extract_access_key_id(headers, query_params), f"glue:{operation}", "glue", get_region(), arn)
+            if isinstance(denied, EvalResult):
+                return identity_denial_message(f"glue:{operation}", denied.principal_arn, arn, denied.decision == "Deny")
+        return None
+
+
 def name_resources(iam_actions, dynamodb_streams, kinesis) -> None:
     """Tell MiniStack's IAM which resource a request is about where it does not look: else no policy that names one ever fits.
 
@@ -200,7 +248,9 @@ def name_resources(iam_actions, dynamodb_streams, kinesis) -> None:
     def resource_arn(service, method, path, headers, body, query_params, region, account):
         operation, found = headers.get("x-amz-target", "").rpartition(".")[2], None
         params = _object(body) if service in ("dynamodbstreams", "kinesis", "glue", "logs") else {}
-        if service == "dynamodbstreams":
+        if operation == "ListStreams" and service == "dynamodbstreams":
+            found = "*"  # it has no resource type: only a statement about everything allows it [C, service authorization reference]
+        elif service == "dynamodbstreams":
             found = params.get("StreamArn") or (dynamodb_streams._decode_iterator(params.get("ShardIterator", "")) or {}).get("arn")
         elif service == "kinesis" and operation == "GetRecords":
             found = (kinesis._shard_iterators.get(params.get("ShardIterator")) or {}).get("stream_arn")

@@ -79,15 +79,21 @@ def backoff(clock: Clock, failures: int) -> float:
 
 
 def error_code(error: Exception) -> str:
-    """The AWS error code of `error`; the exception's name if it is not AWS's answer."""
-    return error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
+    """The AWS error code of `error`; the exception's name if it is not AWS's answer.
+
+    The answer to a HEAD has no body, so botocore takes its status for the code: 403 is a refusal.
+    """
+    if not isinstance(error, ClientError):
+        return type(error).__name__
+    code = error.response["Error"]["Code"]
+    return "AccessDenied" if code == "403" else code
 
 
 def sentence(error: Exception, action: str = "") -> str:
     """One sentence that says what failed. A refusal always names the `action` ("s3:PutObject"), even where AWS does not."""
     if not isinstance(error, ClientError):
         return f"{action + ': ' if action else ''}{type(error).__name__}: {error}"
-    code, message = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
+    code, message = error_code(error), error.response["Error"].get("Message", "")
     if error.operation_name == "AssumeRole":
         action = "sts:AssumeRole"
     named = f" ({action})" if action and action not in message else ""

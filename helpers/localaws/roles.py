@@ -14,9 +14,11 @@ SERVICE_HEADER = "x-localaws-service"
 SOURCE_HEADER = "x-localaws-source-arn"
 
 SESSION_SECONDS = 3600  # how long a session lasts; botocore renews it a quarter of an hour before
-# What a call with a session that is no longer good ends with: its rights were taken away, it is over, or it is unknown.
+# What a call with a session that is no longer good ends with: its rights were taken away, it is over, or it is unknown. The last,
+# a HTTP status, is what botocore makes of any of them to a HEAD, whose answer has no body.
 _LOST = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError", "ExpiredToken",
-                   "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException", "InvalidAccessKeyId"})
+                   "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException", "InvalidAccessKeyId",
+                   "403"})
 # Firehose gives the account's id as sts:ExternalId: trust policies of its older console ask for it [L, AWS_FACTS.md part 4].
 _WITH_EXTERNAL_ID = frozenset({"firehose.amazonaws.com"})
 

@@ -307,7 +307,7 @@ def again(lake):
         lake.glue.update_table(DatabaseName=name, TableInput={
             "Name": table["Name"], "StorageDescriptor": table["StorageDescriptor"], "PartitionKeys": table["PartitionKeys"],
             "Parameters": table["Parameters"] | {"mine": "1"}})
-    lake.role("cr2-unread", "s3:ListBucket", "glue:*", "logs:*")
+    lake.role("cr2-unread", "s3:GetBucketLocation", "s3:ListBucket", "glue:*", "logs:*")
     lake.glue.update_crawler(Name="cr2-inherit", Configuration=json.dumps(INHERIT["configuration"]))
     lake.classifier("$.columns.x")
     lake.glue.update_crawler(Name="cr2-classifier", Classifiers=["$.columns.x"])

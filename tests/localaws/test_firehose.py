@@ -201,7 +201,7 @@ def test_a_refused_read_is_named_and_nothing_is_lost(aws, line, own_role):
     """[C] FH troubleshooting: reading is tried again without end."""
     name, arn = own_role
     delivery = line(role_arn=arn).deliver(**PLACES)
-    allow(aws, name, FIREHOSE_S3 + ["kinesis:DescribeStream"])
+    allow(aws, name, FIREHOSE_S3 + ["kinesis:DescribeStream", "kinesis:ListShards"])
     delivery.wait_trouble("AccessDenied", "kinesis:Get")
     delivery.put("late")
     allow(aws, name, ALL)

@@ -308,7 +308,7 @@ def test_a_refused_backup_is_named_and_holds_up_no_delivery(aws, line, own_role)
     """[C] FH data-transformation-source-record-backup: concurrently."""
     name, arn = own_role
     delivery = line()
-    allow(aws, name, ["s3:ListBucket"])
+    allow(aws, name, [action for action in FIREHOSE_S3 if action != "s3:PutObject"])
     delivery.deliver(S3BackupMode="Enabled", S3BackupConfiguration=delivery.place(size=1, Prefix="source/", RoleARN=arn), **PLACES)
     delivery.put("kept")
     delivery.wait_text("kept")
@@ -324,7 +324,7 @@ def test_a_refused_write_is_named_and_nothing_is_lost(aws, line, own_role):
     """[C] FH retry: tried again until the source's retention ends, never to the error prefix."""
     name, arn = own_role
     delivery = line(role_arn=arn).deliver(**PLACES)
-    allow(aws, name, FIREHOSE_SOURCE)
+    allow(aws, name, FIREHOSE_SOURCE + [action for action in FIREHOSE_S3 if action != "s3:PutObject"])
     delivery.put("one.", key="k")
     assert delivery.wait_trouble("AccessDenied", "s3:PutObject")["DeliveryStreamStatus"] == "ACTIVE"
     delivery.put("two.", key="k")
@@ -340,6 +340,8 @@ def test_a_bucket_that_is_deleted_and_made_again_gets_what_it_missed(aws, line, 
     """[C] FH retry: the bucket might not exist any more."""
     delivery = line().deliver(direct=direct, transform=True, **PLACES)
     put = delivery.put_directly if direct else delivery.put
+    put("before")
+    delivery.wait_text("BEFORE\n")
     drop_bucket(aws, delivery.name)
     put("missed", "ProcessingFailed")
     delivery.wait_trouble("NoSuchBucket", "s3:PutObject")
@@ -356,16 +358,28 @@ class ForgetfulS3:
         self.objects: dict[str, bytes] = {}
         self.answers = iter([EndpointConnectionError(endpoint_url="http://s3")])
 
-    def put_object(self, Key, Body, **_) -> None:  # noqa: N803 - as boto3 names it
+    def __getattr__(self, _):
+        """Every other call: a bucket that is there, with nothing in it to be seen."""
+        return lambda **__: {"LocationConstraint": None}
+
+    def get_paginator(self, _):
+        return SimpleNamespace(paginate=lambda **__: [])
+
+    def head_object(self, Key, **_) -> None:  # noqa: N803 - as boto3 names it
+        if Key not in self.objects:
+            raise ClientError({"Error": {"Code": "404"}}, "HeadObject")
+
+    def put_object(self, Key, Body, **_) -> None:  # noqa: N803
+        assert Key not in self.objects, "it was written twice"
         self.objects[Key] = Body
         for error in self.answers:
             raise error
 
 
-def test_a_write_whose_answer_is_lost_is_made_again_under_its_own_name():
+def test_a_write_whose_answer_is_lost_makes_no_second_object():
     """[L] at least once, but no second object for a write that is only tried again."""
     s3, checkpoints, pages = ForgetfulS3(), {}, queue.Queue()
-    context = SimpleNamespace(clock=Clock(20), role=lambda *_, **__: SimpleNamespace(client=lambda _: s3))
+    context = SimpleNamespace(clock=Clock(20), role=lambda *_, **__: SimpleNamespace(client=lambda *_, **__: s3))
     delivery = SimpleNamespace(say=lambda *_: None, checkpoint_moved=lambda: None)
     destination = {"RoleARN": "r", "BucketARN": "arn:aws:s3:::b", "CompressionFormat": "UNCOMPRESSED", "EncryptionConfiguration": {},
                    "BufferingHints": {"SizeInMBs": 1, "IntervalInSeconds": 0}, "CloudWatchLoggingOptions": {"Enabled": False}}

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 from botocore.exceptions import ReadTimeoutError
 
-from helpers.localaws.firehose.transform import InvocationFailed, Source, invoke, outcomes
+from helpers.localaws.firehose.transform import Function, InvocationFailed, Source, outcomes
 
 from .delivery import (  # noqa: F401 - the fixtures are used by their names
     ALL,
@@ -263,13 +263,13 @@ def test_a_function_is_waited_for_five_minutes_at_most():
 
     def a_client(_, **config):
         asked.update(config)
-        return SimpleNamespace(invoke=never_answers)
+        return SimpleNamespace(invoke=never_answers, get_function_configuration=lambda FunctionName: {"Timeout": 60})
 
     def never_answers(**_):
         raise ReadTimeoutError(endpoint_url="")
 
     with pytest.raises(InvocationFailed, match="Lambda.FunctionTimedOut"):
-        invoke(SimpleNamespace(client=a_client), "arn", b"{}")
+        Function(SimpleNamespace(client=a_client), "arn", print).invoke(b"{}")
     assert asked == {"retries": {"total_max_attempts": 1}, "read_timeout": 300}
 
 
@@ -279,7 +279,7 @@ def test_a_missing_permission_to_call_the_function_fails_the_records_and_is_name
     """[C] FH monitoring-with-cloudwatch-logs: Lambda.InvokeAccessDenied; [U] its attemptsMade."""
     name, arn = own_role
     delivery = line(role_arn=arn).deliver(transform=True, **PLACES)
-    allow(aws, name, FIREHOSE_SOURCE + FIREHOSE_S3)
+    allow(aws, name, FIREHOSE_SOURCE + FIREHOSE_S3 + ["lambda:GetFunctionConfiguration"])
     delivery.put("refused")
     error, = delivery.wait_errors(1)
     assert (error["errorCode"], error["attemptsMade"]) == ("Lambda.InvokeAccessDenied", 4)

@@ -19,6 +19,7 @@ from .infer import hive
 from .options import configuration
 
 _BATCH = 100  # partitions of one call: the limit of BatchCreatePartition and BatchUpdatePartition
+_BATCH_OF_READS = 1000  # and that of BatchGetPartition
 _DEPRECATED = "DEPRECATED_BY_CRAWLER"
 _FUNDAMENTAL = ("classification", "compressionType", "delimiter")  # a table that keeps its columns cannot follow these [C]
 _OF_TABLES = ("UPDATED_BY_CRAWLER", "partition_filtering.enabled", _DEPRECATED)  # parameters that partitions do not have
@@ -56,13 +57,20 @@ class Catalogue:
         for table in found:
             name = self._name(table, tables)
             seen.add(name)
-            self._write_table(table, name, tables.get(name))
+            self._write_table(table, name, self._as_it_is(name) if name in tables else None)
             tables.setdefault(name, {"Name": name, "StorageDescriptor": {"Location": table.location}})
         for name, table in tables.items():
             location = table.get("StorageDescriptor", {}).get("Location", "")
             mine = table.get("Parameters", {}).get("UPDATED_BY_CRAWLER") == self._settings["Name"]
             if mine and name not in seen and any(f"{location.rstrip('/')}/".startswith(target) for target in targets):
                 self._remove_table(table)
+
+    def _as_it_is(self, name: str) -> dict[str, Any] | None:
+        """The table's definition at this moment: a long crawl must not write over what was changed since tables were listed."""
+        try:
+            return self._glue.get_table(DatabaseName=self._database, Name=name)["Table"]
+        except self._glue.exceptions.EntityNotFoundException:
+            return None
 
     def _ensure_database(self) -> None:
         try:
@@ -110,13 +118,13 @@ class Catalogue:
     def _write_partitions(self, found: FoundTable, name: str, table: dict[str, Any], moved: bool) -> None:
         """table: as it now is; moved: its partition keys are others than before, so that the old partitions mean nothing."""
         where = {"DatabaseName": self._database, "TableName": name}
-        pages = self._glue.get_paginator("get_partitions").paginate(**where)
-        existing = {tuple(p["Values"]): p for page in pages for p in page["Partitions"]}
+        found_partitions = list(found.partitions())
+        existing = self._partitions(where, {values for values, _, _ in found_partitions})
         if moved:
             self._delete_partitions(where, existing)
             existing = {}
         new, changed, gone = [], [], dict(existing)
-        for values, location, group in found.partitions():
+        for values, location, group in found_partitions:
             gone.pop(values, None)
             storage = self._inherited(table, group, location) if self._inherit else self._storage(group, location)
             entry = {"Values": list(values), "StorageDescriptor": storage, "Parameters": storage["Parameters"]}
@@ -141,6 +149,15 @@ class Catalogue:
                       f"in database {self._database} ({len(new)} in all)")
         if name not in self.created and (new or changed or gone and self._delete == "DELETE_FROM_DATABASE"):
             self.updated.add(name)
+
+    def _partitions(self, where: dict[str, str], wanted: Collection[tuple[str, ...]]) -> dict[tuple[str, ...], dict[str, Any]]:
+        """The table's partitions by their values: those that are `wanted` in full, the others without their columns."""
+        pages = self._glue.get_paginator("get_partitions").paginate(**where, ExcludeColumnSchema=True)
+        existing = {tuple(p["Values"]): p for page in pages for p in page["Partitions"]}
+        for batch in _batches([{"Values": list(values)} for values in existing if values in wanted], _BATCH_OF_READS):
+            for partition in self._glue.batch_get_partition(**where, PartitionsToGet=batch)["Partitions"]:
+                existing[tuple(partition["Values"])] = partition
+        return existing
 
     def _delete_partitions(self, where: dict[str, str], partitions: Collection[tuple[str, ...]]) -> None:
         for values in partitions:
@@ -221,5 +238,5 @@ def _schema(entry: dict[str, Any]) -> tuple:
             entry.get("PartitionKeys"), _DEPRECATED in entry.get("Parameters", {}))
 
 
-def _batches(entries: list[Any]) -> Iterable[list[Any]]:
-    return (entries[at:at + _BATCH] for at in range(0, len(entries), _BATCH))
+def _batches(entries: list[Any], size: int = _BATCH) -> Iterable[list[Any]]:
+    return (entries[at:at + size] for at in range(0, len(entries), size))

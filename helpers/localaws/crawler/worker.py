@@ -1,8 +1,10 @@
 """One crawl: list the targets, read what is new, group it into tables, write the catalogue, say how it went.
 
-It runs in a thread of its own as an ordinary AWS client with the crawler's role, which needs s3:ListBucket, s3:GetObject;
-glue:GetDatabase (and CreateDatabase where the database is missing), GetTables, CreateTable, UpdateTable, DeleteTable,
-GetPartitions, BatchCreatePartition, BatchUpdatePartition, DeletePartition; logs:CreateLogGroup, CreateLogStream, PutLogEvents.
+It runs in a thread of its own as an ordinary AWS client with the crawler's role. AWS names AWSGlueServiceRole, or "a scoped down
+version", and s3:GetObject as what that role needs [C, GL/crawler-prereqs], not the calls of a crawl [U]. Here they are, on what is
+crawled, s3:GetBucketLocation, ListBucket, GetObject; on the database glue:GetDatabase (and CreateDatabase where it is missing),
+GetTables, GetTable, CreateTable, UpdateTable, GetPartitions, BatchGetPartition, BatchCreatePartition, BatchUpdatePartition, and
+DeleteTable and DeletePartition where something is to be deleted; and logs:CreateLogGroup, CreateLogStream, PutLogEvents.
 A role that may not write logs loses the log, not the crawl ([U] on AWS; the crawl's outcome is what matters more).
 """
 from __future__ import annotations
@@ -53,6 +55,7 @@ class Crawl(threading.Thread):
         self._context, self._settings, self._classifiers, self._finished = context, settings, classifiers, finished
         self._role = context.role(role_arn(arn.split(":")[4], settings["Role"]), service="glue.amazonaws.com", source_arn=arn)
         self._log: list[dict[str, Any]] = []
+        self._regions: dict[str, str] = {}  # of the buckets
 
     def run(self) -> None:
         try:
@@ -98,7 +101,7 @@ class Crawl(threading.Thread):
         """
         bucket, prefix = split_path(target["Path"])
         folder = f"{prefix}/" if prefix else ""
-        s3 = self._role.client("s3")
+        s3 = self._s3(bucket)
         objects = []
         for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=folder):
             if self.stopping.is_set():
@@ -116,6 +119,13 @@ class Crawl(threading.Thread):
                 in_folder[leaf] += 1
                 listing[f"{bucket}/{item['Key']}"] = item["ETag"], item["Size"]
         return listing
+
+    def _s3(self, bucket: str):
+        """A client in the bucket's region, which is asked for once a crawl."""
+        if bucket not in self._regions:
+            answer = self._role.client("s3").get_bucket_location(Bucket=bucket)
+            self._regions[bucket] = answer["LocationConstraint"] or "us-east-1"
+        return self._role.client("s3", region_name=self._regions[bucket])
 
     def _learn(self, listings: list[Listing], known: Seen) -> Seen:
         """What is in each listed object. Objects that were read before are not read again; see `memory`."""
@@ -137,7 +147,7 @@ class Crawl(threading.Thread):
             raise Stopped
         name, _, size = item
         bucket, _, key = name.partition("/")
-        s3 = self._role.client("s3")
+        s3 = self._s3(bucket)
 
         def read(start: int, end: int) -> bytes:
             return s3.get_object(Bucket=bucket, Key=key, Range=f"bytes={start}-{end - 1}")["Body"].read()

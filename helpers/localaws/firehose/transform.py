@@ -8,6 +8,7 @@ import json
 import time
 import uuid
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from botocore.exceptions import ReadTimeoutError
@@ -123,32 +124,55 @@ def _record_id(record: Source) -> str:
     return f"{record.sequence}{record.sub:06d}"
 
 
-def invoke(role: Role, lambda_arn: str, request: bytes) -> bytes:
-    """One synchronous call; the function's answer, or InvocationFailed."""
-    try:
-        # A call is never repeated below the count of attempts: a slow function must not be started twice.
-        functions = role.client("lambda", retries={"total_max_attempts": 1}, read_timeout=INVOKE_SECONDS)
-        answer = functions.invoke(FunctionName=lambda_arn, InvocationType="RequestResponse", Payload=request)
-        payload = answer["Payload"].read()
-    except ReadTimeoutError:
-        raise InvocationFailed("Lambda.FunctionTimedOut") from None
-    except HOP_ERRORS as error:
-        code = error_code(error)
+class Function:
+    """The function of one worker, called with `role`; `warn` is told, once, what is odd about its configuration."""
+
+    def __init__(self, role: Role, arn: str, warn: Callable[[str], None]):
+        self._role, self._arn, self._warn, self._known = role, arn, warn, False
+
+    def invoke(self, request: bytes) -> bytes:
+        """One synchronous call; the function's answer, or InvocationFailed."""
+        try:
+            if not self._known:
+                self._look()
+            # A call is never repeated below the count of attempts: a slow function must not be started twice.
+            functions = self._role.client("lambda", retries={"total_max_attempts": 1}, read_timeout=INVOKE_SECONDS)
+            answer = functions.invoke(FunctionName=self._arn, InvocationType="RequestResponse", Payload=request)
+            payload = answer["Payload"].read()
+        except ReadTimeoutError:
+            raise InvocationFailed("Lambda.FunctionTimedOut") from None
+        except HOP_ERRORS as error:
+            raise self._failed(error) from None
+        if "FunctionError" in answer:
+            timed_out = b"Task timed out" in payload
+            raise InvocationFailed("Lambda.FunctionTimedOut" if timed_out else "Lambda.FunctionError")
+        if len(payload) > REQUEST_BYTES:  # Lambda itself answers so: a function error, Function.ResponseSizeTooLarge
+            raise InvocationFailed("Lambda.FunctionError")
+        return payload
+
+    def _look(self) -> None:
+        """See before the first call how long the function may take.
+
+        The role needs lambda:GetFunctionConfiguration [C, FH controlling-access], and a function gets five minutes [C,
+        FH data-transformation]; when AWS asks, and that a refusal fails the batch as one to call it does, is unknown [U].
+        """
+        seconds = self._role.client("lambda").get_function_configuration(FunctionName=self._arn)["Timeout"]
+        if seconds > INVOKE_SECONDS:
+            self._warn(f"the function's timeout is {seconds} s; Firehose waits {INVOKE_SECONDS} s for it at most")
+        self._known = True
+
+    def _failed(self, error: Exception) -> InvocationFailed:
+        code, operation = error_code(error), getattr(error, "operation_name", "Invoke")
+        action = "lambda:InvokeFunction" if operation == "Invoke" else f"lambda:{operation}"
         if code in DENIED:
-            role.forget()
-            named = "AssumeRole" if error.operation_name == "AssumeRole" else "Invoke"
-            raise InvocationFailed(f"Lambda.{named}AccessDenied", sentence(error, "lambda:InvokeFunction")) from None
+            self._role.forget()
+            named = "AssumeRole" if operation == "AssumeRole" else "Invoke"
+            return InvocationFailed(f"Lambda.{named}AccessDenied", sentence(error, action))
         if code == "ResourceNotFoundException":
-            raise InvocationFailed("Lambda.ResourceNotFound", sentence(error, "lambda:InvokeFunction")) from None
+            return InvocationFailed("Lambda.ResourceNotFound", sentence(error, action))
         if code == "TooManyRequestsException":
-            raise InvocationFailed("Lambda.InvokeLimitExceeded") from None
-        raise InvocationFailed("Lambda.InternalServerError", sentence(error, "lambda:InvokeFunction")) from None
-    if "FunctionError" in answer:
-        timed_out = b"Task timed out" in payload
-        raise InvocationFailed("Lambda.FunctionTimedOut" if timed_out else "Lambda.FunctionError")
-    if len(payload) > REQUEST_BYTES:  # Lambda itself answers so: a function error, Function.ResponseSizeTooLarge
-        raise InvocationFailed("Lambda.FunctionError")
-    return payload
+            return InvocationFailed("Lambda.InvokeLimitExceeded")
+        return InvocationFailed("Lambda.InternalServerError", sentence(error, action))
 
 
 def outcomes(records: list[Source], payload: bytes) -> tuple[list[tuple[Source, bytes]], list[tuple[Source, Failure]]]:

@@ -18,10 +18,11 @@ from ..polling import DENIED, HOP_ERRORS, Worker, backoff, error_code, halt_all,
 from ..service import Caller, Context
 from . import logs
 from .aggregation import unpacked
+from .bucket import Bucket, action_of
 from .compression import FORMATS
 from .direct import SHARD, Log
 from .prefix import data_prefix, error_prefix
-from .transform import HEAD_BYTES, REQUEST_BYTES, Failure, InvocationFailed, Source, entry_of, invoke, outcomes, request_of
+from .transform import HEAD_BYTES, REQUEST_BYTES, Failure, Function, InvocationFailed, Source, entry_of, outcomes, request_of
 
 POLL_SECONDS = 1.0        # AWS reads a shard once a second [C, AWS_FACTS.md part 4]: scaled, but no more often than
 SHORTEST_POLL = 0.5       # this, in real seconds
@@ -202,15 +203,20 @@ class Reader(PageWorker):
             self._iterators[shard] = self._iterator(shard)
 
     def look_for_shards(self) -> None:
+        """See that the stream is there, and which shards it has.
+
+        That the role needs both calls is confirmed [C, FH controlling-access]; when AWS makes them is unknown [U].
+        """
         kinesis, request = self._kinesis(), {"StreamARN": self._settings.source_arn}
+        kinesis.describe_stream(**request, Limit=1)
         shards: dict[str, set[str]] = {}
         while True:
-            description = kinesis.describe_stream(**request)["StreamDescription"]
-            for shard in description["Shards"]:
+            page = kinesis.list_shards(**request)
+            for shard in page["Shards"]:
                 shards[shard["ShardId"]] = {shard[name] for name in ("ParentShardId", "AdjacentParentShardId") if name in shard}
-            if not description["HasMoreShards"]:
+            if "NextToken" not in page:
                 break
-            request["ExclusiveStartShardId"] = description["Shards"][-1]["ShardId"]
+            request = {"NextToken": page["NextToken"]}
         self._parents, self._shards_seen_at = shards, now()
 
     def _kinesis(self):
@@ -276,7 +282,8 @@ class Deliverer(Worker):
         self._settings, self._delivery, self._pages, self._checkpoints = settings, delivery, pages, checkpoints
         destination, real = settings.destination, context.clock.real
         self._role = context.role(destination["RoleARN"], service="firehose.amazonaws.com", source_arn=settings.arn)
-        self._bucket = destination["BucketARN"].removeprefix("arn:aws:s3:::")
+        prefixes = [destination.get("Prefix") or "", destination.get("ErrorOutputPrefix") or ""]
+        self._bucket = Bucket(self._role, destination["BucketARN"].removeprefix("arn:aws:s3:::"), settings.name, prefixes)
         self._kms_key = destination["EncryptionConfiguration"].get("KMSEncryptionConfig", {}).get("AWSKMSKeyARN")
         if self._kms_key:  # S3 asks KMS for a data key. MiniStack's does not, so this does, with the account's rights, not the role's
             self._kms = context.client("kms", Caller(*reversed(settings.arn.split(":")[3:5])))
@@ -286,7 +293,8 @@ class Deliverer(Worker):
         if processor := settings.processor:
             self._lambda_bytes = float(processor["BufferSizeInMBs"]) * MEBIBYTE
             self._lambda_seconds = real(float(processor["BufferIntervalInSeconds"]))
-            self._lambda_role = context.role(processor["RoleArn"], service="firehose.amazonaws.com", source_arn=settings.arn)
+            role = context.role(processor["RoleArn"], service="firehose.amazonaws.com", source_arn=settings.arn)
+            self._function = Function(role, processor["LambdaArn"], lambda odd: context.log(settings.arn, odd))
         self._incoming: deque[Source] = deque()
         self._batch: list[Source] = []   # the function's buffer
         self._entries: list[bytes] = []  # and what the request will say of each
@@ -318,7 +326,7 @@ class Deliverer(Worker):
     def failed(self, error: Exception) -> None:
         if error_code(error) in DENIED:
             self._role.forget()
-        self._say("delivering", sentence(error, "s3:PutObject" if isinstance(error, HOP_ERRORS) else ""))
+        self._say("delivering", sentence(error, action_of(error) if isinstance(error, HOP_ERRORS) else ""))
         self._log_failure(*logs.s3_failure(error))
 
     def checkpoint(self) -> dict[str, str]:
@@ -378,7 +386,7 @@ class Deliverer(Worker):
         attempts = 1 + int(processor["NumberOfRetries"])
         for attempt in range(1, attempts + 1):
             try:
-                delivered, failed = outcomes(batch, invoke(self._lambda_role, processor["LambdaArn"], request))
+                delivered, failed = outcomes(batch, self._function.invoke(request))
                 self._say("transforming", None)
                 break
             except InvocationFailed as error:
@@ -441,4 +449,4 @@ class Deliverer(Worker):
         if self._kms_key:
             self._kms.generate_data_key(KeyId=self._kms_key, KeySpec="AES_256")
             headers |= {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": self._kms_key}
-        self._role.client("s3").put_object(Bucket=self._bucket, Key=key, Body=body, ContentType="application/octet-stream", **headers)
+        self._bucket.write(key, body, ContentType="application/octet-stream", **headers)

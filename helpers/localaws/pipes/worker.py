@@ -153,14 +153,18 @@ class PipeWorker(Worker):
     # -- before it runs ----------------------------------------------------------------------------------------------
 
     def prepare(self) -> None:
-        """Assume the role, find the stream, see whether dead letters could be sent, and settle where to start. Or CannotStart.
+        """Assume the role, find the stream among those of its table, see whether dead letters could be sent, and settle where to start. Or CannotStart.
 
         The sentences about stream and queue are those that creations on AWS ended with [C, terraform-provider-aws issue 40572,
         aws-samples/serverless-patterns issue 1857]; what was refused to whom is added.
+        That a pipe's role needs dynamodb:ListStreams is confirmed [C, EventBridge user guide, eb-pipes-permissions]; that it lists
+        streams when it is brought up, and not at another moment, is unknown [U].
         LATEST is settled once: "after the newest record there is now". So a pipe that is stopped and started again, or a
         local AWS that is, goes on where it was, and loses nothing written meanwhile.
         """
         try:
+            if not self._is_listed():
+                raise CannotStart(STREAM_GONE)
             self._look_for_shards()
             if not self._stream_open:
                 raise CannotStart(STREAM_GONE)
@@ -181,6 +185,17 @@ class PipeWorker(Worker):
             except HOP_ERRORS as error:
                 what = f"Error occurred while sending message to {self._dead_letters.kind}: {self._dead_letters.arn}"
                 raise CannotStart(f"{INVALID}{what} ({self._refusal(error, self._dead_letters.action)})") from error
+
+    def _is_listed(self) -> bool:
+        """Whether the stream is one of its table's."""
+        request = {"TableName": self._stream.split(":", 5)[5].split("/")[1]}
+        while True:
+            page = self._source().list_streams(**request)
+            if any(stream["StreamArn"] == self._stream for stream in page["Streams"]):
+                return True
+            if "LastEvaluatedStreamArn" not in page:
+                return False
+            request["ExclusiveStartStreamArn"] = page["LastEvaluatedStreamArn"]
 
     def _newest(self, shard: Shard) -> str | None:
         """The sequence number of the newest record of `shard`; None if it holds none."""
