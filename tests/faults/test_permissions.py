@@ -8,14 +8,13 @@ import json
 
 import pytest
 
-from helpers import chapters
 from helpers.localaws import LocalAws
 from helpers.look import change_events, lake_records, objects, sequence_number, table_stream_arn
 from helpers.orders import OrderSource, empty_table, plan, read_products
 from helpers.policies import POLICY_NAME, permissions
-from helpers.session import connect
-from helpers.settings import Settings
 from helpers.waits import wait_until
+
+from .making import built, delivery_says, pipe_says
 
 pytestmark = pytest.mark.xdist_group("faults")  # they share one pipeline
 
@@ -23,16 +22,8 @@ pytestmark = pytest.mark.xdist_group("faults")  # they share one pipeline
 @pytest.fixture(scope="module")
 def pipeline(tmp_path_factory):
     """The pipeline as chapters 01 to 06 leave it."""
-    with LocalAws.temporary(clock_scale=60) as local, pytest.MonkeyPatch.context() as environment:
-        environment.setenv("LOCALAWS_PORT", str(local.port))
-        environment.setenv("LOCALAWS_DIR", str(local.directory))
-        for name in ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION", "AWS_REGION"):
-            environment.delenv(name, raising=False)
-        settings = Settings(prefix="faults", changes=60, rate=0)
-        chapters.run([c for c in chapters.CHAPTERS if "01" <= c.number <= "06"], settings, tmp_path_factory.mktemp("runs"))
-        yield connect(settings)
-        for name in ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION", "AWS_REGION"):
-            environment.delenv(name, raising=False)
+    with LocalAws.temporary(clock_scale=60) as local, built(local, "faults", tmp_path_factory.mktemp("runs")) as aws:
+        yield aws
 
 
 @contextlib.contextmanager
@@ -51,15 +42,6 @@ def without(aws, hop, action):
         yield
     finally:
         iam.put_role_policy(RoleName=role, PolicyName=POLICY_NAME, PolicyDocument=json.dumps(whole))
-
-
-def pipe_says(aws):
-    return aws.client("pipes").describe_pipe(Name=aws.settings.pipe).get("StateReason", "")
-
-
-def delivery_says(aws):
-    stream = aws.client("firehose").describe_delivery_stream(DeliveryStreamName=aws.settings.delivery_stream)
-    return stream["DeliveryStreamDescription"].get("FailureDescription", {}).get("Details", "")
 
 
 @pytest.mark.parametrize("hop, action, says", [

@@ -10,7 +10,6 @@ import time
 from types import SimpleNamespace
 
 import boto3
-import psutil
 import pytest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
@@ -18,7 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from helpers.localaws import LocalAws, gateway, streams
 from helpers.localaws.clock import Clock
 from helpers.localaws.polling import Worker
-from tests.conftest import Aws
+from tests.conftest import Aws, joints_of
 from tests.localaws.making import (FIREHOSE_LAMBDA, FIREHOSE_S3, FIREHOSE_SOURCE, PIPE_SOURCE, PIPE_TARGET, allow, client, drop_bucket,
                                    drop_role, function, records, role, stream, table, wait_for)
 
@@ -118,10 +117,6 @@ class Flow:
         return again
 
 
-def joints_of(aws: Aws) -> psutil.Process:
-    return next(p for p in psutil.Process(aws.local.status().pid).children() if "localaws.joints" in " ".join(p.cmdline()))
-
-
 @pytest.fixture
 def alone():
     """A local AWS of its own: what happens to it must not happen to the others' tests."""
@@ -160,7 +155,7 @@ def test_joints_killed_in_the_middle_of_2000_changes_lose_none(alone):
     flow = Flow(alone, "endure-kill")
     for restarts in (1, 2):
         flow.write(range(1000 * (restarts - 1), 1000 * restarts))
-        joints_of(alone).kill()
+        joints_of(alone.local).kill()
         wait_for(lambda restarts=restarts: alone.local.status().joint_restarts == restarts, 30)
     assert flow.account(2000) < 2000, "a kill repeats what was under way, not everything"
     assert alone.local.tail(50).count("joints ended with code -9; starting them again") == 2
@@ -174,7 +169,7 @@ def test_an_end_while_the_function_is_slow_loses_nothing(alone, end):
     flow.write(range(20))
     time.sleep(2)  # the call is under way
     if end == "kill":
-        joints_of(alone).kill()
+        joints_of(alone.local).kill()
         wait_for(lambda: alone.local.status().joint_restarts == 1)
     else:
         started = time.monotonic()

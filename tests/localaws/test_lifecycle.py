@@ -16,6 +16,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from helpers.localaws import LocalAws, LocalAwsError, Status, gateway
+from tests.conftest import joints_of
 
 
 @pytest.fixture
@@ -240,7 +241,7 @@ def test_joints_that_are_killed_are_started_again_and_the_status_says_so(local):
     status = local.start()
     athena = client(status, "athena")
     athena.list_work_groups()
-    joints = next(p for p in psutil.Process(status.pid).children() if "localaws.joints" in " ".join(p.cmdline()))
+    joints = joints_of(local)
     joints.kill()
     joints.wait(10)
     assert athena.list_work_groups()["WorkGroups"]
@@ -315,7 +316,7 @@ def test_a_joint_cannot_be_asked_past_the_gateway(local):
     import urllib.request
 
     status = local.start()
-    joints = next(p for p in psutil.Process(status.pid).children() if "localaws.joints" in " ".join(p.cmdline()))
+    joints = joints_of(local)
     client(status, "athena").list_work_groups()
     port = next(c.laddr.port for c in joints.net_connections("inet") if c.status == psutil.CONN_LISTEN)
     with pytest.raises(urllib.error.HTTPError) as refused:
