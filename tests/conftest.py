@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import boto3
+import psutil
 import pytest
 
 from helpers.localaws import LocalAws, Status
@@ -29,7 +30,24 @@ class Aws:
         return boto3.client(service, **self.options)
 
 
+def joints_of(local: LocalAws) -> psutil.Process:
+    """The process with the joints, a child of the local AWS's own."""
+    return next(p for p in psutil.Process(local.status().pid).children() if "localaws.joints" in " ".join(p.cmdline()))
+
+
 @pytest.fixture(scope="session")
 def aws():
     with LocalAws.temporary(clock_scale=20) as local:
         yield Aws(local, local.start())
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    """What tests recorded as `account`, a dict with the same keys in each, as one table."""
+    accounts = [value for reports in terminalreporter.stats.values() for report in reports if getattr(report, "when", "") == "call"
+                for name, value in report.user_properties if name == "account"]
+    if accounts:
+        rows = [list(accounts[0]), *(list(map(str, account.values())) for account in accounts)]
+        widths = [max(map(len, column)) for column in zip(*rows)]
+        terminalreporter.section("what became of the changes")
+        for row in rows:
+            terminalreporter.write_line("  ".join(cell.rjust(width) for cell, width in zip(row, widths)))

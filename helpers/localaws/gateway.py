@@ -26,7 +26,7 @@ from . import settings
 from .catalogue import Catalogue
 from .clock import Clock
 from .iam import Functions, GuardedCatalogue, ServiceTrust, name_resources, refusal_to_pass
-from .streams import TablesWithStreams, expire_at_little_cost
+from .streams import TablesWithStreams, expire_at_little_cost, limit_writes
 
 _log = logging.getLogger("localaws")
 
@@ -188,8 +188,8 @@ class Replaced(Forwarded):
         """Its state is the joint's own."""
 
 
-def install(joints: Joints, clock: Clock) -> None:
-    """Put the joints into MiniStack's table of services."""
+def install(joints: Joints, clock: Clock, *, shard_limits: bool) -> None:
+    """Put the joints into MiniStack's table of services, and let its own do as AWS does."""
     import ministack.app as ministack
     from ministack.core import iam_actions, iam_evaluator
     from ministack.services import dynamodb, dynamodb_streams, glue, kinesis, lambda_svc, sts
@@ -202,6 +202,8 @@ def install(joints: Joints, clock: Clock) -> None:
     ministack._loaded_modules["dynamodb"] = TablesWithStreams(dynamodb, clock)
     name_resources(iam_actions, dynamodb_streams, kinesis)
     expire_at_little_cost(kinesis)
+    if shard_limits:
+        limit_writes(kinesis)
 
 
 def application(ministack_app, describe):
@@ -226,9 +228,9 @@ async def serve(options: argparse.Namespace, listener: socket.socket) -> None:
     joints.start()  # its imports run beside MiniStack's
     import ministack.app as ministack
 
-    install(joints, Clock(options.clock_scale))
+    install(joints, Clock(options.clock_scale), shard_limits=options.shard_limits)
     info = {"product": settings.PRODUCT, "pid": os.getpid(), "port": options.port, "clock_scale": options.clock_scale,
-            "account": settings.ACCOUNT, "region": settings.REGION, "started": time.time(),
+            "shard_limits": options.shard_limits, "account": settings.ACCOUNT, "region": settings.REGION, "started": time.time(),
             "directory": str(options.directory)}
     (options.directory / settings.PID_FILE).write_text(json.dumps(info), "utf-8")
     stop = asyncio.Event()
@@ -272,6 +274,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--directory", type=Path, required=True)
     parser.add_argument("--clock-scale", type=float, required=True)
+    parser.add_argument("--shard-limits", action="store_true")
     options = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", stream=sys.stderr)
     listener = bind(options.port)

@@ -45,6 +45,7 @@ class Status:
     started: float
     directory: str
     joint_restarts: int
+    shard_limits: bool
 
     @property
     def endpoint(self) -> str:
@@ -73,13 +74,17 @@ class LocalAws:
     Unless given, the port is LOCALAWS_PORT or 4566, the directory LOCALAWS_DIR or one in the user's state folder, and the
     clock's scale LOCALAWS_CLOCK_SCALE or 20 (60 s of waiting pass in 3 s; 1 is AWS's own pace). Several on one machine take
     names: LOCALAWS_NAME chooses a port, always the same for a name, and a directory of that name. Two names that have one
-    port by chance do not share it: the second is refused, and LOCALAWS_PORT is its way out.
+    port by chance do not share it: the second is refused, and LOCALAWS_PORT is its way out. With `shard_limits`, unless given
+    LOCALAWS_SHARD_LIMITS or 0, each shard of a Kinesis stream takes what it takes on AWS and throttles what is above it;
+    without, it takes what the machine can.
     """
 
-    def __init__(self, port: int | None = None, directory: Path | None = None, clock_scale: float | None = None):
+    def __init__(self, port: int | None = None, directory: Path | None = None, clock_scale: float | None = None,
+                 shard_limits: bool | None = None):
         name = _name()
         self.port = _number("LOCALAWS_PORT", _port_of(name), int) if port is None else port
         self.clock_scale = _number("LOCALAWS_CLOCK_SCALE", DEFAULT_SCALE, float) if clock_scale is None else clock_scale
+        self.shard_limits = bool(_number("LOCALAWS_SHARD_LIMITS", 0, int)) if shard_limits is None else shard_limits
         if not 1 <= self.port <= 65535:
             raise LocalAwsError(f"Port {self.port} does not exist: choose one between 1024 and 65535.")
         if not 0 < self.clock_scale < math.inf:
@@ -89,13 +94,13 @@ class LocalAws:
 
     @classmethod
     @contextlib.contextmanager
-    def temporary(cls, clock_scale: float | None = None) -> Iterator["LocalAws"]:
+    def temporary(cls, clock_scale: float | None = None, shard_limits: bool | None = None) -> Iterator["LocalAws"]:
         """One of your own on a free port, in a folder that is removed with it. It is not started yet."""
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         with tempfile.TemporaryDirectory(prefix="localaws-", ignore_cleanup_errors=True) as folder:
-            local = cls(port, Path(folder), clock_scale)
+            local = cls(port, Path(folder), clock_scale, shard_limits)
             try:
                 yield local
             finally:
@@ -131,7 +136,7 @@ class LocalAws:
         with self._open_log() as log:
             child = subprocess.Popen(
                 [sys.executable, "-m", f"{__package__}.gateway", "--port", str(self.port), "--directory", str(self.directory),
-                 "--clock-scale", str(self.clock_scale)],
+                 "--clock-scale", str(self.clock_scale), *(["--shard-limits"] if self.shard_limits else [])],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.directory,
                 # Its own session: a kernel that is interrupted or ends does not take it along.
                 start_new_session=True)
@@ -173,7 +178,7 @@ class LocalAws:
         for name in ("state", "s3", "joints"):
             shutil.rmtree(self.directory / name, ignore_errors=True)
         if running:
-            LocalAws(self.port, self.directory, running.clock_scale).start()
+            LocalAws(self.port, self.directory, running.clock_scale, running.shard_limits).start()
 
     def tail(self, lines: int = 20) -> str:
         """The last lines of the log."""

@@ -1,11 +1,15 @@
 """The records of DynamoDB's and Kinesis's streams as AWS writes, keeps and gives them, where MiniStack does not."""
 
 import base64
+import json
 import threading
 import time
 import types
+from dataclasses import dataclass, field
 
 from .clock import Clock
+
+RECORDS_A_SECOND, BYTES_A_SECOND = 1000, 2**20  # what a shard takes [C, AWS_FACTS.md part 3]; real seconds, not scaled ones
 
 _EXPIRY = "dynamodb-ttl-reaper"  # MiniStack's name for its thread that removes what has expired, once a minute
 _BY_SERVICE = {"Type": "Service", "PrincipalId": "dynamodb.amazonaws.com"}  # as SDKs read them; pollers write small letters
@@ -118,6 +122,70 @@ def expire_at_little_cost(kinesis) -> None:
             everything()
 
     kinesis._expire_records, kinesis._expire_iterators = expire_records, expire_iterators
+
+
+@dataclass
+class Allowance:
+    """What a shard still takes at the moment: a second's worth at most, filled up as time passes.
+
+    How AWS measures a second is unknown [U]; like this, a shard that was idle takes a whole second's worth at once.
+    """
+
+    records: float = RECORDS_A_SECOND
+    bytes: float = BYTES_A_SECOND
+    at: float = field(default_factory=time.monotonic)
+
+    def take(self, size: int) -> bool:
+        """Whether the shard takes a record of `size` bytes, its key among them. The largest one needs a whole second's worth."""
+        now = time.monotonic()
+        self.records = min(RECORDS_A_SECOND, self.records + (now - self.at) * RECORDS_A_SECOND)
+        self.bytes = min(BYTES_A_SECOND, self.bytes + (now - self.at) * BYTES_A_SECOND)
+        self.at = now
+        if self.records < 1 or self.bytes < min(size, BYTES_A_SECOND):
+            return False
+        self.records, self.bytes = self.records - 1, self.bytes - size
+        return True
+
+
+def limit_writes(kinesis) -> None:
+    """Let shards take no more than AWS's do: what is above it is throttled, record by record [C, `BC:kinesis` PutRecords].
+
+    A refused record's message is that of the guide's example of a partly successful PutRecords [C].
+    """
+    put_record, put_records = kinesis._put_record, kinesis._put_records
+    allowances: dict[tuple[str, str], Allowance] = {}
+
+    def refusal(stream: dict, record: dict) -> dict | None:
+        """Why `record` is not taken, as PutRecords says it."""
+        key, place = record.get("PartitionKey", ""), record.get("ExplicitHashKey")
+        shard = kinesis._route_to_shard(int(place) if place else kinesis._partition_key_to_hash(key), stream)
+        allowance = allowances.setdefault((stream["StreamARN"], shard), Allowance())
+        if allowance.take(len(record.get("Data", "")) * 3 // 4 + len(key.encode())):
+            return None
+        return {"ErrorCode": "ProvisionedThroughputExceededException", "ErrorMessage":
+                f"Rate exceeded for shard {shard} in stream {stream['StreamName']} under account {stream['StreamARN'].split(':')[4]}."}
+
+    def put_one(data: dict):
+        _, stream = kinesis._resolve_stream(data)
+        refused = refusal(stream, data) if stream else None
+        return kinesis.error_response_json(refused["ErrorCode"], refused["ErrorMessage"], 400) if refused else put_record(data)
+
+    def put_many(data: dict):
+        _, stream = kinesis._resolve_stream(data)
+        records = data.get("Records", [])
+        if not stream or len(records) > 500:
+            return put_records(data)  # which refuses the call
+        refusals = [refusal(stream, record) for record in records]
+        status, headers, body = put_records(data | {"Records": [record for record, no in zip(records, refusals) if not no]})
+        if status == 200 and any(refusals):
+            answer = json.loads(body)
+            taken = iter(answer["Records"])
+            answer["Records"] = [no or next(taken) for no in refusals]
+            answer["FailedRecordCount"] = sum(map(bool, refusals))
+            body = json.dumps(answer).encode()
+        return status, headers, body
+
+    kinesis._put_record, kinesis._put_records = put_one, put_many
 
 
 def as_aws(record: dict) -> None:

@@ -9,16 +9,17 @@ import threading
 import time
 from types import SimpleNamespace
 
-import psutil
+import boto3
 import pytest
+from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from helpers.localaws import LocalAws, gateway, streams
 from helpers.localaws.clock import Clock
 from helpers.localaws.polling import Worker
-from tests.conftest import Aws
+from tests.conftest import Aws, joints_of
 from tests.localaws.making import (FIREHOSE_LAMBDA, FIREHOSE_S3, FIREHOSE_SOURCE, PIPE_SOURCE, PIPE_TARGET, allow, client, drop_bucket,
-                                   drop_role, function, role, stream, table, wait_for)
+                                   drop_role, function, records, role, stream, table, wait_for)
 
 # Each record becomes a line, with the number of records of its call.
 TRANSFORM = """
@@ -116,10 +117,6 @@ class Flow:
         return again
 
 
-def joints_of(aws: Aws) -> psutil.Process:
-    return next(p for p in psutil.Process(aws.local.status().pid).children() if "localaws.joints" in " ".join(p.cmdline()))
-
-
 @pytest.fixture
 def alone():
     """A local AWS of its own: what happens to it must not happen to the others' tests."""
@@ -158,7 +155,7 @@ def test_joints_killed_in_the_middle_of_2000_changes_lose_none(alone):
     flow = Flow(alone, "endure-kill")
     for restarts in (1, 2):
         flow.write(range(1000 * (restarts - 1), 1000 * restarts))
-        joints_of(alone).kill()
+        joints_of(alone.local).kill()
         wait_for(lambda restarts=restarts: alone.local.status().joint_restarts == restarts, 30)
     assert flow.account(2000) < 2000, "a kill repeats what was under way, not everything"
     assert alone.local.tail(50).count("joints ended with code -9; starting them again") == 2
@@ -172,7 +169,7 @@ def test_an_end_while_the_function_is_slow_loses_nothing(alone, end):
     flow.write(range(20))
     time.sleep(2)  # the call is under way
     if end == "kill":
-        joints_of(alone).kill()
+        joints_of(alone.local).kill()
         wait_for(lambda: alone.local.status().joint_restarts == 1)
     else:
         started = time.monotonic()
@@ -294,6 +291,45 @@ def test_records_of_a_mebibyte_and_items_of_400_kilobytes_pass(aws):
         assert [(len(change["OldImage"]["text"]["S"]), change["NewImage"]["text"]["S"][0]) for change in both] == [(390_000, "b")]
     finally:
         flow.drop()
+
+
+def test_shards_that_are_limited_throttle_record_by_record():
+    """[C] `BC:kinesis` PutRecords: a shard takes 1 MB a second; what is above it fails alone, in an answer with status 200."""
+    with LocalAws.temporary(shard_limits=True) as local:
+        aws = Aws(local, local.start())
+        kinesis = boto3.client("kinesis", config=Config(retries={"total_max_attempts": 1}), **aws.options)
+        target = stream(aws, "endure-limits", shards=2)
+        busy, idle = "0", str(2**128 - 1)
+
+        def put(*records: tuple[str, int]) -> list[str]:
+            """Of each record, the shard that took it or why none did."""
+            answer = kinesis.put_records(StreamARN=target, Records=[
+                {"Data": b"x" * size, "PartitionKey": "k", "ExplicitHashKey": shard} for shard, size in records])
+            assert answer["FailedRecordCount"] == sum("ErrorCode" in record for record in answer["Records"])
+            return [record.get("ErrorMessage", record.get("ShardId")) for record in answer["Records"]]
+
+        first, second = "shardId-000000000000", "shardId-000000000001"
+        refused = f"Rate exceeded for shard {first} in stream endure-limits under account {aws.account}."
+        much = 600 * 1024
+        assert put((busy, 2**20), (busy, much), (idle, 1), (busy, much), (idle, much)) == [first, refused, second, refused, second]
+        assert [len(record["Data"]) for record in records(aws, "endure-limits")] == [2**20, 1, much], "what was refused is not there"
+        wait_for(lambda: put((busy, 2**20)) == [first])
+        with pytest.raises(kinesis.exceptions.ProvisionedThroughputExceededException, match=refused):
+            for _ in range(20):
+                kinesis.put_record(StreamARN=target, PartitionKey="k", ExplicitHashKey=busy, Data=b"x" * 2**20)
+        with pytest.raises(ClientError, match="500"):
+            put(*[(busy, 1)] * 501)
+
+
+def test_a_limited_shard_takes_a_thousand_records_a_second(monkeypatch):
+    """[C] `BC:kinesis` PutRecords."""
+    clock = [0.0]
+    monkeypatch.setattr(streams, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    allowance = streams.Allowance(at=0.0)
+    taken = []
+    for clock[0] in (0.0, 0.25, 3600.0):
+        taken.append(sum(allowance.take(10) for _ in range(2000)))
+    assert taken == [1000, 250, 1000]
 
 
 def test_the_longest_names_and_every_alphabet_pass(aws):

@@ -16,6 +16,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from helpers.localaws import LocalAws, LocalAwsError, Status, gateway
+from tests.conftest import joints_of
 
 
 @pytest.fixture
@@ -101,7 +102,7 @@ def test_changes_that_nobody_has_read_yet_are_in_the_tables_stream_after_stop_an
 
 
 def test_a_foreign_server_on_the_port_is_named_with_the_way_out(local):
-    like_ours = Status(1, local.port, 20, "000000000000", "us-east-1", 0.0, "", 0)
+    like_ours = Status(1, local.port, 20, "000000000000", "us-east-1", 0.0, "", 0, False)
     bodies = iter([b"hello", b"[]", json.dumps({"product": "another", **dataclasses.asdict(like_ours)}).encode()])
 
     class Foreign(http.server.BaseHTTPRequestHandler):
@@ -173,7 +174,7 @@ def test_another_folder_or_another_port_for_one_folder_is_refused(local, tmp_pat
 def test_what_ends_by_itself_while_it_is_looked_at_is_no_error(local, monkeypatch):
     """A function's process counted for memory, the local AWS itself while it is being stopped."""
     ended = psutil.Popen([sys.executable, "-c", ""])
-    here = Status(os.getpid(), local.port, 20, "000000000000", "us-east-1", 0.0, str(local.directory), 0)
+    here = Status(os.getpid(), local.port, 20, "000000000000", "us-east-1", 0.0, str(local.directory), 0, False)
     monkeypatch.setattr(psutil.Process, "children", lambda *_, **__: [ended])
     ended.wait()
     assert here.memory() > 0
@@ -193,10 +194,11 @@ def test_a_proxy_and_keys_of_a_real_account_in_the_environment_change_nothing(lo
         boto3.client("sts", endpoint_url=status.endpoint, region_name="us-east-1").get_caller_identity()
 
 
-def test_reset_keeps_its_clock(local):
+def test_reset_keeps_its_clock_and_its_shard_limits(local):
+    local.shard_limits = True
     local.start()
     LocalAws(local.port, local.directory, clock_scale=1).reset()
-    assert local.status().clock_scale == 20
+    assert (local.status().clock_scale, local.status().shard_limits) == (20, True)
 
 
 def test_a_stale_pid_file_does_not_stop_a_start(local):
@@ -239,7 +241,7 @@ def test_joints_that_are_killed_are_started_again_and_the_status_says_so(local):
     status = local.start()
     athena = client(status, "athena")
     athena.list_work_groups()
-    joints = next(p for p in psutil.Process(status.pid).children() if "localaws.joints" in " ".join(p.cmdline()))
+    joints = joints_of(local)
     joints.kill()
     joints.wait(10)
     assert athena.list_work_groups()["WorkGroups"]
@@ -255,6 +257,16 @@ def test_a_port_that_does_not_exist_and_a_clock_that_stands_are_refused(monkeypa
             LocalAws(4566, clock_scale=scale)
     monkeypatch.setenv("LOCALAWS_PORT", "next door")
     with pytest.raises(LocalAwsError, match="LOCALAWS_PORT is 'next door'"):
+        LocalAws()
+
+
+def test_shards_are_limited_if_the_environment_or_the_caller_says_so(monkeypatch):
+    assert not LocalAws(4566).shard_limits and LocalAws(4566, shard_limits=True).shard_limits
+    for value, limited in (("1", True), ("0", False)):
+        monkeypatch.setenv("LOCALAWS_SHARD_LIMITS", value)
+        assert LocalAws(4566).shard_limits is limited
+    monkeypatch.setenv("LOCALAWS_SHARD_LIMITS", "yes")
+    with pytest.raises(LocalAwsError, match="LOCALAWS_SHARD_LIMITS is 'yes', which is not a number"):
         LocalAws()
 
 
@@ -304,7 +316,7 @@ def test_a_joint_cannot_be_asked_past_the_gateway(local):
     import urllib.request
 
     status = local.start()
-    joints = next(p for p in psutil.Process(status.pid).children() if "localaws.joints" in " ".join(p.cmdline()))
+    joints = joints_of(local)
     client(status, "athena").list_work_groups()
     port = next(c.laddr.port for c in joints.net_connections("inet") if c.status == psutil.CONN_LISTEN)
     with pytest.raises(urllib.error.HTTPError) as refused:

@@ -1,0 +1,43 @@
+"""What the fault tests break: the pipeline as chapters 01 to 06 leave it, on a local AWS of its own."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from helpers import chapters
+from helpers.localaws import LocalAws
+from helpers.session import Aws, connect
+from helpers.settings import Settings
+
+_AWS_VARIABLES = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION", "AWS_REGION")
+
+
+@contextlib.contextmanager
+def built(local: LocalAws, prefix: str, runs: Path) -> Iterator[Aws]:
+    """The pipeline on `local`, built by the chapters themselves, whose executed notebooks go to `runs`."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("LOCALAWS_PORT", str(local.port))
+        environment.setenv("LOCALAWS_DIR", str(local.directory))
+        environment.setenv("LOCALAWS_CLOCK_SCALE", str(local.clock_scale))
+        environment.setenv("LOCALAWS_SHARD_LIMITS", str(int(local.shard_limits)))
+        for name in _AWS_VARIABLES:
+            environment.delenv(name, raising=False)
+        local.start()
+        settings = Settings(prefix=prefix, changes=60, rate=0)
+        chapters.run([c for c in chapters.CHAPTERS if "01" <= c.number <= "06"], settings, runs)
+        yield connect(settings)
+        for name in _AWS_VARIABLES:
+            environment.delenv(name, raising=False)
+
+
+def pipe_says(aws: Aws) -> str:
+    """Why the pipe does not go on; nothing if it does."""
+    return aws.client("pipes").describe_pipe(Name=aws.settings.pipe).get("StateReason", "")
+
+
+def delivery_says(aws: Aws) -> str:
+    """Why the delivery stream does not go on; nothing if it does."""
+    stream = aws.client("firehose").describe_delivery_stream(DeliveryStreamName=aws.settings.delivery_stream)
+    return stream["DeliveryStreamDescription"].get("FailureDescription", {}).get("Details", "")
