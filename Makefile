@@ -5,9 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: run lab test bench notebooks reference lock clean
+.PHONY: run lab test bench notebooks site slides reference lock clean
 
-run lab test bench notebooks clean: $(VENV)/ready
+run lab test bench notebooks site slides clean: $(VENV)/ready
 	$(BIN)/python -m helpers $@ $(ARGS)
 
 # helpers/localaws/README.md, from the code and the tests.

@@ -71,6 +71,20 @@ def notebooks(_options) -> None:
         chapters.commit_outputs(chapters.run(CHAPTERS, Settings(), RUNS))
 
 
+def site(_options) -> None:
+    """write the chapters, outputs and pictures included, as HTML pages to read in a browser, without network: runs/site/"""
+    from .pages import write_site
+
+    print(f"read it: {write_site(RUNS / 'site')[0].relative_to(ROOT)}")
+
+
+def slides(_options) -> None:
+    """write each chapter as slides for a room, to show in a browser, without network: runs/slides/"""
+    from .pages import write_slides
+
+    print(f"show it: {write_slides(RUNS / 'slides')[0].relative_to(ROOT)} (the arrow keys go on and back)")
+
+
 def clean(_options) -> None:
     """stop the local AWS, empty it, and remove runs/; your own copies stay"""
     local = LocalAws()
@@ -111,7 +125,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m helpers", description="The orders CDC workbook, by command. The local AWS "
                                      "has commands of its own: python -m helpers.localaws --help")
     commands = parser.add_subparsers(required=True, metavar="command")
-    for command in (run, lab, test, bench, notebooks, clean):
+    for command in (run, lab, test, bench, notebooks, site, slides, clean):
         sub = commands.add_parser(command.__name__, help=command.__doc__, description=command.__doc__)
         sub.set_defaults(command=command)
         if command in (run, lab):
