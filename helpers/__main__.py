@@ -134,6 +134,8 @@ def bench(options) -> None:
 @command()
 def notebooks(_options) -> None:
     """write the committed notebooks' outputs and the pictures afresh, from one clean run"""
+    from .instructor import PAGE, timetable
+    from .marks import put_between_marks
     from .plots import save_pipelines
 
     save_pipelines(NOTEBOOKS / "images")
@@ -141,6 +143,7 @@ def notebooks(_options) -> None:
         results = chapters.run(CHAPTERS, Settings(), RUNS)
         chapters.commit_outputs(results)
         pace.record(seconds_of(results), Settings(), LocalAws().clock_scale, pace.COMMITTED)
+    put_between_marks(PAGE, "time", timetable())
 
 
 @command()

@@ -20,6 +20,7 @@ import numpy as np
 from . import chapters
 from .localaws import LocalAws
 from .look import change_events, objects, read_object, sequence_number
+from .marks import put_between_marks
 from .orders import OrderSource, empty_table, plan, read_products
 from .session import Aws, connect
 from .settings import Settings
@@ -30,7 +31,6 @@ LATENCY_RATE, LATENCY_SECONDS = 100, 20
 IDLE_SECONDS = 60
 S3_BUFFER_SECONDS = 60  # of chapter 05, on AWS's clock
 PAGE = Path(__file__).parent / "localaws" / "README.md"
-MARKS = "<!-- bench -->", "<!-- /bench -->"
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def main(local: LocalAws, start_seconds: float, write: bool = False) -> None:
     table = "\n".join(_lines(figures, machine(aws)))
     print(f"\n{table}")
     if write:
-        put_between_marks(PAGE, table)
+        put_between_marks(PAGE, "bench", table)
 
 
 def first_answer(local: LocalAws) -> float:
@@ -93,15 +93,6 @@ def _lines(figures: list[Figure], where: str) -> list[str]:
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths)) + " |" for row in rows]
     return [f"Measured on {where}.", "", lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]]
-
-
-def put_between_marks(page: Path, text: str) -> None:
-    """Put `text` in the place of what stands between the marks of `page`. LookupError if it has none."""
-    before, opened, rest = page.read_text("utf-8").partition(MARKS[0])
-    _, closed, after = rest.partition(MARKS[1])
-    if not (opened and closed):
-        raise LookupError(f"{page} has no place for the table, from {MARKS[0]} to {MARKS[1]}.")
-    page.write_text(f"{before}{opened}\n{text}\n{closed}{after}", "utf-8")
 
 
 def grown_idle(local: LocalAws) -> float:

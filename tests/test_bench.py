@@ -2,7 +2,8 @@
 
 import pytest
 
-from helpers.bench import MARKS, Figure, _lines, put_between_marks
+from helpers.bench import Figure, _lines
+from helpers.marks import put_between_marks
 
 
 @pytest.mark.parametrize("figure, cells", [
@@ -19,11 +20,10 @@ def test_a_figure_says_whether_its_target_is_held(figure, cells):
 
 def test_the_table_replaces_the_one_between_the_marks_and_nothing_else(tmp_path):
     page, table = tmp_path / "README.md", "\n".join(_lines([Figure("changes", 1)], "a machine"))
-    page.write_text(f"before\n{MARKS[0]}\nold\n{MARKS[1]}\nafter\n")
+    page.write_text("before\n<!-- bench -->\nold\n<!-- /bench -->\nafter\n")
     for _ in range(2):
-        put_between_marks(page, table)
-        assert page.read_text() == f"before\n{MARKS[0]}\n{table}\n{MARKS[1]}\nafter\n"
+        put_between_marks(page, "bench", table)
+        assert page.read_text() == f"before\n<!-- bench -->\n{table}\n<!-- /bench -->\nafter\n"
     assert "Measured on a machine." in table and "| changes | 1    |" in table
-    page.write_text("no marks")
-    with pytest.raises(LookupError, match="no place for the table"):
-        put_between_marks(page, table)
+    with pytest.raises(LookupError, match="no place for time"):
+        put_between_marks(page, "time", table)
