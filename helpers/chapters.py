@@ -65,6 +65,7 @@ CHAPTERS = [
     Chapter("06_glue_crawler", 30, lambda aws: bool(
         aws.client("glue").get_table(DatabaseName=aws.settings.database, Name=aws.settings.lake_table))),
     Chapter("07_athena_analysis", 40),
+    Chapter("08_when_things_break", 60),
     Chapter("09_clean_up", 10),
 ]
 

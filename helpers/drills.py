@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 import pandas as pd
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from . import transform
 from .doctor import Verdict
@@ -188,13 +189,9 @@ def ask(aws: Aws, sql: str) -> pd.DataFrame:
     athena = aws.client("athena")
     query = athena.start_query_execution(QueryString=sql, QueryExecutionContext={"Database": aws.settings.database},
                                          WorkGroup=aws.settings.workgroup)["QueryExecutionId"]
-    execution = {}
-
-    def ended() -> bool:
-        execution.update(athena.get_query_execution(QueryExecutionId=query)["QueryExecution"])
-        return execution["Status"]["State"] in ("SUCCEEDED", "FAILED", "CANCELLED")
-
-    wait_until("the query has ended", ended, every=0.1)
+    poll = Retrying(retry=retry_if_result(lambda found: found["Status"]["State"] in ("QUEUED", "RUNNING")), wait=wait_fixed(0.1),
+                    stop=stop_after_delay(120))
+    execution = poll(lambda: athena.get_query_execution(QueryExecutionId=query)["QueryExecution"])
     if execution["Status"]["State"] != "SUCCEEDED":
         raise QueryFailed(execution["Status"]["StateChangeReason"])
     bucket, key = execution["ResultConfiguration"]["OutputLocation"].removeprefix("s3://").split("/", 1)
