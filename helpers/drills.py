@@ -5,12 +5,10 @@ scoreboard: all else is looked up, so each can be run alone, and again.
 """
 
 import base64
-import inspect
 import io
 import json
 import re
 import time
-import zipfile
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -21,12 +19,10 @@ from . import transform
 from .doctor import Verdict
 from .look import Folder, change_events, piped, sequence_number, table_stream_arn
 from .orders import read_table
-from .policies import HOPS, needed, restore_role
 from .reconcile import expected_rows, problems
 from .session import Aws
 from .waits import wait_until
 
-HOUR = "year=!{timestamp:yyyy}/month=!{timestamp:MM}/day=!{timestamp:dd}/hour=!{timestamp:HH}/"
 ITEM = {"product_name": "Earbuds", "quantity": 1, "price": Decimal("39.95")}
 _EVENT = re.compile('"event_id": "([^"]+)"')
 _CSV = {"sequence_number": str, "change_number": str}  # 21 digits, too long for a number of pandas
@@ -76,13 +72,13 @@ class Drill:
         return new
 
     def failed(self, count: int = 1) -> pd.DataFrame:
-        """Wait until `count` records of this drill are under the error prefix: code, attempts, record (the data's first letters)."""
+        """Wait until `count` records of this drill are under the error prefix: code, attempts, and the order (or key) they are about."""
         def found() -> list[dict]:
             self._errors.refresh()
             records = [json.loads(line) for lines in self._errors.lines.values() for line in lines]
             texts = [base64.b64decode(record["rawData"]).decode(errors="replace") for record in records]
-            return [{"code": record["errorCode"], "attempts": record["attemptsMade"], "record": text[:50]}
-                    for record, text in zip(records, texts) if self.key in text]
+            return [{"code": record["errorCode"], "attempts": record["attemptsMade"], "about": about[0]}
+                    for record, text in zip(records, texts) if (about := re.search(rf"{self.key}[-\d]*", text))]
 
         wait_until(f"{count} records are under the error prefix", lambda: len(found()) >= count, show=found, timeout=280)
         return pd.DataFrame(found())
@@ -129,55 +125,6 @@ class Drills(list[Drill]):
         return pd.DataFrame([{"drill": drill.name, "symptom": drill.symptom, "the doctor's joint": drill.verdict.joint or drill.verdict.state,
                               "cure": drill.cure, "lost": drill.proof.lost, "counted twice": drill.proof.counted_twice}
                              for drill in self if drill.proof and drill.verdict]).set_index("drill")
-
-
-def make_whole(aws: Aws, buffer: int = 60, retries: int = 3) -> None:
-    """Give roles, function and delivery stream back what chapters 04 to 06 gave them, with both buffers of `buffer` AWS seconds."""
-    settings, functions = aws.settings, aws.client("lambda")
-    for hop in HOPS:
-        restore_role(aws, hop)
-    functions.update_function_configuration(FunctionName=settings.function, Timeout=60)
-    deploy(aws)
-    processor = {"LambdaArn": settings.function_arn, "NumberOfRetries": str(retries), "BufferIntervalInSeconds": str(buffer),
-                 "BufferSizeInMBs": "1"}
-    aws.client("firehose").update_destination(**destination(aws), ExtendedS3DestinationUpdate={
-        "BufferingHints": {"IntervalInSeconds": buffer, "SizeInMBs": 5},
-        "ErrorOutputPrefix": settings.error_prefix + "!{firehose:error-output-type}/" + HOUR,
-        "ProcessingConfiguration": {"Enabled": True, "Processors": [{"Type": "Lambda", "Parameters": [
-            {"ParameterName": name, "ParameterValue": value} for name, value in processor.items()]}]}})
-
-
-def destination(aws: Aws) -> dict:
-    """What update_destination has to be told beside the update: which delivery stream, and that it has not changed meanwhile."""
-    name = aws.settings.delivery_stream
-    now = aws.client("firehose").describe_delivery_stream(DeliveryStreamName=name)["DeliveryStreamDescription"]
-    return {"DeliveryStreamName": name, "CurrentDeliveryStreamVersionId": now["VersionId"],
-            "DestinationId": now["Destinations"][0]["DestinationId"]}
-
-
-def deploy(aws: Aws, *changes: tuple[str, str]) -> None:
-    """Deploy the transform, with pieces of its text replaced, and wait until it is in use. ValueError if a piece is not there."""
-    functions, name, source = aws.client("lambda"), aws.settings.function, inspect.getsource(transform)
-    for old, new in changes:
-        if old not in source:
-            raise ValueError(f"{old!r} does not stand in helpers/transform.py.")
-        source = source.replace(old, new)
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w") as zipped:
-        zipped.writestr(zipfile.ZipInfo("transform.py", (1980, 1, 1, 0, 0, 0)), source)
-    functions.get_waiter("function_updated_v2").wait(FunctionName=name)
-    functions.update_function_code(FunctionName=name, ZipFile=file.getvalue())
-    functions.get_waiter("function_updated_v2").wait(FunctionName=name)
-
-
-def without(aws: Aws, hop: str, action: str) -> str:
-    """What the hop's role may do, without `action`, as put_role_policy takes it. ValueError if it may not do that anyway."""
-    document = needed(aws, hop)
-    for statement in document["Statement"]:
-        if action in statement["Action"]:
-            statement["Action"].remove(action)
-            return json.dumps(document)
-    raise ValueError(f"The {hop} has no {action}.")
 
 
 class QueryFailed(RuntimeError):
