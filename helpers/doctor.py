@@ -11,7 +11,7 @@ import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from botocore.exceptions import ClientError
@@ -26,7 +26,7 @@ from .transform import FIELDS
 from .waits import WaitTimeout, wait_until
 
 PATIENCE, GRACE = 600, 180  # AWS seconds: the longest a probe is followed, and how long after its due time nothing is called broken
-SLACK = 15  # real seconds that every wait may take longer, whatever the clock's scale: a busy machine, a slow line
+SLACK = 30  # real seconds that every wait may take longer, whatever the clock's scale: a busy machine, a slow line
 NUMBERS = {"quantity", "price"}  # columns that are never null, so a crawler always learns that they are numbers
 
 
@@ -124,26 +124,31 @@ def _wait_for(verdict: Verdict, trail: Trail, left: float) -> None:
 def _examine(trail: Trail) -> Verdict:
     """Look at every joint in order, up to the first that is broken. What is to be waited for hides nothing broken further on."""
     trail.look()
-    case, hops, waiting, broken = Case(trail), [], None, None
+    case, verdict = Case(trail), None
+    hops = dict.fromkeys(JOINTS, ("–", "not looked at"))
     for joint, look in JOINTS.items():
-        if broken:
-            hops.append((joint, "-", "not looked at"))
-            continue
         try:
-            hops.append((joint, MARK, look(case)))
+            hops[joint] = (MARK, look(case))
         except Wait as found:
-            waiting = waiting or Verdict("wait", found.joint or joint, found.why, due_in=found.due_in, hops=hops)
-            hops.append((joint, "…", found.why))
-        except Broken as found:
-            broken = Verdict("broken", found.joint or joint, found.why, found.fix, hops=hops)
-            hops.append((joint, "✘", found.why))
-        except ClientError as error:
-            if not re.search("AccessDenied|UnauthorizedOperation|NotAuthorized", error.response["Error"]["Code"]):
-                raise
-            why = f"Your own credentials may not call {error.operation_name}: {error.response['Error'].get('Message')}"
-            broken = Verdict("broken", joint, why, "ask for that permission, or choose other credentials (AWS_PROFILE).", hops=hops)
-            hops.append((joint, "✘", why))
-    return broken or waiting or Verdict("healthy", why=case.summary(), hops=hops)
+            hops[joint] = ("…", "nothing of it yet")
+            if verdict is None:
+                verdict = Verdict("wait", found.joint or joint, found.why, due_in=found.due_in)
+                hops[verdict.joint] = ("…", "it is here")
+        except (Broken, ClientError) as error:
+            found = error if isinstance(error, Broken) else _denied(error)
+            verdict = Verdict("broken", found.joint or joint, found.why, found.fix)
+            hops[verdict.joint] = ("✘", "it stops here")
+            break
+    verdict = verdict or Verdict("healthy", why=case.summary())
+    return replace(verdict, hops=[(joint, *seen) for joint, seen in hops.items()])
+
+
+def _denied(error: ClientError) -> Broken:
+    """A call of the doctor's own that AWS refused to whoever asks. Any other error is raised as it came."""
+    if not re.search("AccessDenied|Unauthorized|NotAuthorized", error.response["Error"]["Code"]):
+        raise error
+    return Broken(f"Your own credentials may not call {error.operation_name}: {error.response['Error'].get('Message')}",
+                  "ask for that permission, or choose other credentials (AWS_PROFILE).")
 
 
 # What each joint is: the chapter that builds it, and the call that describes it.
@@ -422,7 +427,7 @@ def look_at_lake(case: Case) -> str:
         wrong = next((key for key in {**trail.row, **row} if row.get(key, "absent") != trail.row.get(key, "absent")), "the order of keys")
         raise Broken(f"The function writes another row than the transform of this workbook: {wrong} is {row.get(wrong, 'absent')!r}, "
                      f"not {trail.row.get(wrong, 'absent')!r}.", f"{DEPLOY} Then {_take_out(case, line.key)}", "function")
-    return f"in {line.key}, written at {line.written:%H:%M:%S} UTC"
+    return f"in {line.key.rpartition('/')[0]}/, written at {line.written:%H:%M:%S} UTC"
 
 
 def _judge_delivery(case: Case, arrived: datetime) -> None:
