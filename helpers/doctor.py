@@ -19,6 +19,7 @@ from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from .checks import MARK
 from .clean_up import says_gone
+from .look import objects, read_object
 from .policies import lacking, lets_in, needed
 from .session import Aws
 from .trail import Trail
@@ -526,7 +527,7 @@ def look_at_athena(case: Case) -> str:
     every_column = ", ".join(f'count("{name}")' for name in FIELDS)  # so that a value of the wrong type comes to light
     state, reason, rows = _query(case, f"SELECT count_if(event_id = '{event_id}'), count(*), {every_column} FROM {case.settings.lake_table}")
     if state != "SUCCEEDED":
-        raise Broken(f"The query {state}: {reason}", _athena_fix(case, reason))
+        raise Broken(f"The query {state}: {reason}", *_athena_fix(case, reason))
     found, total = rows[1]["Data"][0]["VarCharValue"], rows[1]["Data"][1]["VarCharValue"]
     if found == "0":
         raise Broken(f"The row is in {case.trail.delivered.key}, but the query finds it in none of {total} rows.",
@@ -545,15 +546,27 @@ def _query(case: Case, sql: str) -> tuple[str, str, list]:
     return status["State"], status.get("StateChangeReason", ""), rows
 
 
-def _athena_fix(case: Case, reason: str) -> str:
+def _athena_fix(case: Case, reason: str) -> tuple[str, str]:
+    """What mends a query that failed so, and the joint that is to blame."""
     if "HIVE_PARTITION_SCHEMA" in reason:
-        return f"partitions and table disagree about a type; {_new_crawler(case.settings)}"
+        return f"partitions and table disagree about a type; {_new_crawler(case.settings)}", "catalogue"
     if "HIVE_" in reason:
-        named = re.search(rf"{re.escape(case.settings.bucket)}/([^\s,:;]+)", reason)
-        return _take_out(case, named[1]) if named else "find the object that holds such a row, and take it out of the lake."
+        key = next(filter(lambda key: _unreadable(read_object(case.aws, key)), objects(case.aws, case.settings.lake_prefix)["key"]), None)
+        return _take_out(case, key) if key else "find the object that holds such a row, and take it out of the lake.", "lake"
     if re.search("PERMISSION|AccessDenied|not authorized|Lake Formation|Insufficient", reason, re.I):
-        return "grant whoever asks the permission that it names: on the bucket, the Glue catalogue, or in Lake Formation."
-    return "mend what it names."
+        return "grant whoever asks the permission that it names: on the bucket, the Glue catalogue, or in Lake Formation.", "Athena"
+    return "mend what it names.", "Athena"
+
+
+def _unreadable(text: str) -> bool:
+    """Whether a line is no JSON object, or holds as a number what is none."""
+    for line in filter(None, text.split("\n")):
+        try:
+            row = json.loads(line)
+            [float(row[name]) for name in NUMBERS if row.get(name) is not None]
+        except (ValueError, TypeError, AttributeError):
+            return True
+    return False
 
 
 JOINTS: dict[str, Callable[[Case], str]] = {
