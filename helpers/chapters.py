@@ -22,6 +22,7 @@ from tqdm import tqdm
 from traitlets.config import Config
 
 from .checks import MARK
+from .clean_up import says_gone
 from .session import Aws
 from .settings import Settings
 
@@ -47,7 +48,14 @@ def _table(aws: Aws) -> dict:
     return aws.client("dynamodb").describe_table(TableName=aws.settings.table)["Table"]
 
 
+def _pipe_runs(aws: Aws) -> bool:
+    """From the table's stream of today: one that was switched off and on is another."""
+    pipe = aws.client("pipes").describe_pipe(Name=aws.settings.pipe)
+    return pipe["CurrentState"] == "RUNNING" and pipe["Source"] == _table(aws).get("LatestStreamArn")
+
+
 def _lake_has_objects(aws: Aws) -> bool:
+    aws.client("lambda").get_function_configuration(FunctionName=aws.settings.function)
     aws.client("firehose").describe_delivery_stream(DeliveryStreamName=aws.settings.delivery_stream)
     found = aws.client("s3").list_objects_v2(Bucket=aws.settings.bucket, Prefix=aws.settings.lake_prefix, MaxKeys=1)
     return found["KeyCount"] > 0
@@ -59,12 +67,14 @@ CHAPTERS = [
     Chapter("02_change_data_capture", 20, lambda aws: _table(aws).get("StreamSpecification", {}).get("StreamEnabled", False)),
     Chapter("03_kinesis_stream", 20, lambda aws: bool(
         aws.client("kinesis").describe_stream_summary(StreamName=aws.settings.stream))),
-    Chapter("04_eventbridge_pipe", 25, lambda aws:
-            aws.client("pipes").describe_pipe(Name=aws.settings.pipe)["CurrentState"] == "RUNNING"),
+    Chapter("04_eventbridge_pipe", 25, _pipe_runs),
     Chapter("05_firehose_lambda", 35, _lake_has_objects),
     Chapter("06_glue_crawler", 30, lambda aws: bool(
-        aws.client("glue").get_table(DatabaseName=aws.settings.database, Name=aws.settings.lake_table))),
-    Chapter("07_athena_analysis", 40),
+        aws.client("glue").get_crawler(Name=aws.settings.crawler)
+        and aws.client("glue").get_table(DatabaseName=aws.settings.database, Name=aws.settings.lake_table))),
+    Chapter("07_athena_analysis", 40, lambda aws: bool(
+        aws.client("athena").get_work_group(WorkGroup=aws.settings.workgroup)
+        and aws.client("glue").get_table(DatabaseName=aws.settings.database, Name="current_orders"))),  # its last view
     Chapter("08_when_things_break", 60),
     Chapter("09_clean_up", 10),
 ]
@@ -77,7 +87,7 @@ def missing(aws: Aws, before: str) -> list[Chapter]:
         try:
             built = chapter.is_built(aws)
         except ClientError as error:
-            if not re.search("NotFound|NoSuch|404", error.response["Error"]["Code"]):
+            if not says_gone(error):
                 raise
             built = False
         if not built:
