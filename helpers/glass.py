@@ -104,7 +104,7 @@ class _Memory:
     """What was read of a pipeline so far, and the questions about it, a method a hop."""
 
     def __init__(self, aws: Aws):
-        self._ask, self._settings, self._clock_scale = aws.client, aws.settings, aws.clock_scale
+        self._ask, self._settings = aws.client, aws.settings
         self._one_at_a_time = threading.Lock()
         self._folders = {"lake": Folder(aws, aws.settings.lake_prefix), "errors": Folder(aws, aws.settings.error_prefix)}
         self._rows: dict[str, list[_Row]] = {}  # by key of the lake
@@ -221,7 +221,7 @@ class _Memory:
     def _pipe(self) -> dict:
         pipe = self._ask("pipes").describe_pipe(Name=self._settings.pipe)
         waiting = [event.time for name, event in self._events.items() if name not in self._records]
-        start = pipe["CreationTime"] if _starts_at_latest(pipe) else None
+        start = pipe["CreationTime"].replace(microsecond=0) if _starts_at_latest(pipe) else None  # as exact as events' times
         reason = pipe.get("StateReason", "")
         if "initiated" in reason.lower():  # "User initiated", as AWS's own example of a healthy pipe has it [C]
             reason = ""
@@ -249,7 +249,7 @@ class _Memory:
 
     def _carrying(self, state: str, says: str, waiting: list[datetime], start: datetime | None, passed: int) -> dict:
         """The figures of a hop that carries: `waiting` are the times of what the hop before has and the one behind has not."""
-        behind = [at for at in waiting if start is None or at >= start.replace(microsecond=0)]
+        behind = [at for at in waiting if start is None or at >= start]
         if state == "ready" and behind:
             state = "flowing"
         return {"state": state, "passed": passed - len(waiting), "behind": len(behind), "lag_s": _seconds_since(behind), "skipped": len(waiting) - len(behind),
@@ -285,7 +285,7 @@ class _Memory:
         elif last.get("Status") == "FAILED":
             state, says = "BROKEN", last.get("ErrorMessage", "")
         elif outside or not self._locations:
-            state, says = "waiting", "start the crawler: the catalogue does not know all folders" if last else "the crawler has not run yet"
+            state, says = "waiting", "start the crawler: it has not seen all folders" if last else "the crawler has not run yet"
         else:
             state, says = "ready", ""
         return {"state": state, "says": says, "behind": len({row.event_id for row in outside}), "holds": len(self._locations),
@@ -521,8 +521,9 @@ def _says(axes, x: float, y: float, text: str, wide: int) -> None:
 
 
 def _short(text: str) -> str:
-    """A service's words without what makes ARNs long."""
-    return re.sub(r"arn:[\w-]+:\w+:[\w-]*:\d*:", "", text)
+    """A service's words without what makes them long: ARNs, and how it says that a role may not do something."""
+    text = re.sub(r"User: \S*assumed-role/([^/\s]+)/\S* is not authorized to perform: (\S+).*", r"\1 may not \2", text, flags=re.S)
+    return re.sub(r"arn:[\w-]+:[\w-]+:[\w-]*:\d*:", "", text)
 
 
 def summary(frame: pd.DataFrame) -> str:
