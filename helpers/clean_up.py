@@ -36,12 +36,17 @@ def is_gone(call: Callable[..., dict], **arguments) -> bool:
     """Whether a boto3 call about one resource answers that there is no such resource. Raises any other ClientError."""
     try:
         call(**arguments)
-    except ClientError as error:  # Athena has no code of its own for it: InvalidRequestException, "... is not found"
-        said = f"{error.response['Error']['Code']} {error.response['Error'].get('Message', '')}"
-        if not re.search("NotFound|NoSuch|404|is not found", said):
+    except ClientError as error:
+        if not says_gone(error):
             raise
         return True
     return False
+
+
+def says_gone(error: ClientError) -> bool:
+    """Whether a refusal means that there is no such resource. Athena has no code of its own for it: "... is not found"."""
+    answer = error.response["Error"]
+    return bool(re.search("NotFound|NoSuch|404", answer["Code"]) or "is not found" in answer.get("Message", ""))
 
 
 def leftovers(aws: Aws) -> pd.DataFrame:

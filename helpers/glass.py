@@ -29,6 +29,7 @@ from IPython.display import display
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 
+from .clean_up import says_gone
 from .look import Folder, Follower, record_id, sequence_number
 from .plots import BLUE, HOPS, INK, PAPER, QUIET
 from .session import Aws
@@ -69,6 +70,14 @@ def measure(aws: Aws) -> pd.DataFrame:
     Raises BotoCoreError if AWS cannot be reached; what one hop answers, however bad, is that hop's state.
     """
     return _memory(aws).measure()
+
+
+def as_frame(hops: dict[str, dict], at: datetime) -> pd.DataFrame:
+    """What is known of each hop, by its name, in the shape of `measure`; a hop without a state is "ready"."""
+    frame = pd.DataFrame([{"state": "ready"} | hops[name] for name in NAMES], index=pd.Index(NAMES, name="hop"), columns=COLUMNS)
+    texts = {name: frame[name].astype("object").fillna("") for name in ("unit", "last", "says")}
+    return frame.astype({name: "Int64" for name in _WHOLE} | {"lag_s": "Float64"}).assign(
+        **texts, last_at=pd.to_datetime(frame["last_at"], utc=True), at=pd.Timestamp(at))
 
 
 class _Event(NamedTuple):
@@ -128,11 +137,7 @@ class _Memory:
             asked = {"DynamoDB": self._table, "DynamoDB Streams": self._change_events, "Kinesis": self._kinesis, "S3": self._lake,
                      "EventBridge": self._pipe, "Firehose": self._delivery, "Glue": self._crawler, "Athena": self._athena}
             hops = {name: _state_of(question) for name, question in asked.items()}
-        frame = pd.DataFrame([hops[name] for name in NAMES], index=pd.Index(NAMES, name="hop"), columns=COLUMNS)
-        frame["at"] = datetime.now(UTC)
-        return frame.astype({name: "Int64" for name in _WHOLE} | {"lag_s": "Float64"}).assign(
-            says=frame["says"].fillna(""), unit=frame["unit"].fillna(""), last=frame["last"].fillna(""),
-            last_at=pd.to_datetime(frame["last_at"], utc=True))
+        return as_frame(hops, datetime.now(UTC))
 
     # The hops that hold
 
@@ -276,7 +281,7 @@ class _Memory:
                 places = [partition for page in pages for partition in page["Partitions"]]
             self._locations = {place["StorageDescriptor"]["Location"].rstrip("/") + "/" for place in places}
         except ClientError as error:
-            if not _is_missing(error):
+            if not says_gone(error):
                 raise
         outside = [row for key, rows in self._rows.items() if not self._is_in_catalogue(key) for row in rows]
         last = crawler.get("LastCrawl", {})
@@ -304,12 +309,7 @@ def _state_of(question: Callable[[], dict]) -> dict:
     try:
         return question()
     except ClientError as error:
-        return {"state": "not built yet"} if _is_missing(error) else {"state": "hidden", "says": str(error)}
-
-
-def _is_missing(error: ClientError) -> bool:
-    """Whether an error says that something does not exist; Athena says so of a workgroup in its message only."""
-    return bool(re.search("NotFound|NoSuch|404|WorkGroup .* is not found", f"{error.response['Error']}"))
+        return {"state": "not built yet"} if says_gone(error) else {"state": "hidden", "says": str(error)}
 
 
 def _seconds_since(times: list[datetime]) -> float:
@@ -449,7 +449,7 @@ def _draw_tube(axes, top: float, hop: pd.Series, skipped: int, whole: int) -> No
                                   edgecolor=INK, linewidth=LINE, linestyle="-" if there else "--"))
     if there and not hop["passed"]:
         _text(axes, TUBE_LEFT + 0.15, y + TUBE / 2, "0", BIG - 1, weight="bold")
-    _text(axes, BESIDE, y + TUBE + 0.22, _last(hop))
+    _text(axes, BESIDE, y + TUBE + 0.22, _last(hop, 26))
 
 
 def _contents(hop: pd.Series, skipped: int) -> Iterator[tuple[str, float, dict]]:
@@ -465,8 +465,18 @@ def _contents(hop: pd.Series, skipped: int) -> Iterator[tuple[str, float, dict]]
     yield "", skipped, SKIPPED
 
 
-def _last(hop: pd.Series) -> str:
-    return f"last: {hop['last']} at {hop['last_at']:%H:%M:%S}" if hop["last"] else ""
+def _last(hop: pd.Series, letters: int | None = None) -> str:
+    """The last record, cut to so many letters, and when it was."""
+    last = hop["last"] if letters is None or len(hop["last"]) <= letters else hop["last"][:letters - 1] + "…"
+    return f"last: {last} at {hop['last_at']:%H:%M:%S}" if last else ""
+
+
+def _by_shard(hop: pd.Series) -> str:
+    """The records of every shard, or of the emptiest and the fullest if there are many."""
+    counts = list(hop["by_shard"].values()) if isinstance(hop["by_shard"], dict) else []
+    if len(counts) > 6:
+        return f"{len(counts)} shards: from {min(counts):,} to {max(counts):,}"
+    return "by shard: " + " / ".join(f"{count:,}" for count in counts) if counts else ""
 
 
 def _draw_pipe(axes, top: float, hop: pd.Series) -> None:
@@ -511,7 +521,7 @@ def _draw_state(axes, top: float, hop: pd.Series) -> None:
     box = look and {"boxstyle": "round,pad=0.3", "facecolor": INK if dark else PAPER, "edgecolor": INK, "linewidth": LINE, "linestyle": look}
     _text(axes, WORDS_LEFT, top + 0.29, text, MIDDLE + 1, weight="bold", color=PAPER if dark else INK, bbox=box)
     if hop.name not in JOINTS:
-        _says(axes, WORDS_LEFT - 0.1, top + 0.55, hop["says"], wide=34)
+        _says(axes, WORDS_LEFT - 0.1, top + 0.55, hop["says"] or _by_shard(hop), wide=34)
 
 
 def _says(axes, x: float, y: float, text: str, wide: int) -> None:
@@ -547,13 +557,11 @@ def _hop_in_words(name: str, hop: pd.Series) -> str:
     said = [f"{name}: {hop['state']}"]
     if pd.notna(hop["holds"]):
         said.append(_holds(hop))
-    if isinstance(hop["by_shard"], dict):
-        said.append("by shard " + " and ".join(f"{count:,}" for count in hop["by_shard"].values()))
     if pd.notna(hop["behind"]):
         said.append(_behind(hop))
     if pd.notna(hop["skipped"]) and hop["skipped"]:
         said.append(_skipped(hop))
-    said += filter(None, [_last(hop), _short(hop["says"])])
+    said += filter(None, [_by_shard(hop), _last(hop), _short(hop["says"])])
     return "; ".join(said)
 
 
