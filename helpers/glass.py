@@ -540,7 +540,8 @@ def summary(frame: pd.DataFrame) -> str:
     """The pipeline in one sentence: what is wrong, else how far the changes are."""
     wrong = frame.index[frame["state"].isin(["BROKEN", "STOPPED", "hidden"])]
     if len(wrong):
-        return ", ".join(f"{name} is {frame.at[name, 'state']}" for name in wrong)
+        named = ", ".join(f"{name} is {frame.at[name, 'state']}" for name in wrong[:2])
+        return named + (f", and {len(wrong) - 2} more" if len(wrong) > 2 else "")
     made, carried, crawled = frame.at["DynamoDB Streams", "passed"], frame.loc[["EventBridge", "Firehose"], "behind"].sum(), frame.at["Glue", "behind"]
     if pd.isna(made):
         return "No change is captured yet"
