@@ -147,8 +147,8 @@ class _Memory:
         pages = dynamodb.get_paginator("scan").paginate(TableName=name, Select="COUNT")
         counts = [page["Count"] for page in islice(pages, SCAN_PAGES + 1)]
         more = len(counts) > SCAN_PAGES
-        return {"state": "ready" if status == "ACTIVE" else "getting ready", "says": "" if status == "ACTIVE" else status,
-                "holds": sum(counts), "unit": "orders, at least" if more else "orders"}
+        says = status if status != "ACTIVE" else f"{SCAN_PAGES} pages are counted, there are more" if more else ""
+        return {"state": "ready" if status == "ACTIVE" else "getting ready", "holds": sum(counts[:SCAN_PAGES]), "unit": "orders", "says": says}
 
     def _change_events(self) -> dict:
         self._table_stream_arn = None
@@ -381,18 +381,19 @@ def draw(frame: pd.DataFrame) -> Figure:
     _text(axes, 0.25, 0.4, summary(frame), BIG + 3, weight="bold")
     _text(axes, 0.25, 0.8, f"at {frame['at'].iloc[0]:%H:%M:%S} UTC")
     _draw_legend(axes)
-    whole = max(1, int(frame[["passed", "behind", "skipped"]].fillna(0).sum(axis="columns").max()))
-    top, skipped = TITLE, 0
+    figures = frame[["passed", "behind", "failed", "skipped"]].fillna(0)
+    skipped = figures["skipped"].cumsum()  # what one hop never carried is missing in all that follow
+    whole = max(1, int((figures[["passed", "behind", "failed"]].sum(axis="columns") + skipped).max()))
+    top = TITLE
     for name, hop in frame.iterrows():
         _text(axes, 0.25, top + 0.31, name, BIG if name not in JOINTS else MIDDLE + 1, weight="bold",
               style="italic" if name in JOINTS else "normal")
         if name in JOINTS:
             _draw_pipe(axes, top, hop)
-            skipped = 0 if pd.isna(hop["skipped"]) else int(hop["skipped"])
         elif name == "DynamoDB":
             _draw_table(axes, top, hop)
         else:
-            _draw_tube(axes, top, hop, skipped, whole)
+            _draw_tube(axes, top, hop, skipped[name], whole)
         if name != "DynamoDB" and pd.notna(hop["holds"]):
             _text(axes, 0.25, top + 0.66, _holds(hop), MIDDLE)
         _draw_state(axes, top, hop)
@@ -418,7 +419,7 @@ def _text(axes, x: float, y: float, text: str, size: float = SMALL, **style) -> 
 def _draw_table(axes, top: float, hop: pd.Series) -> None:
     """Its orders in a box with a head, as tables have: they are no changes, so they have not the tubes' scale."""
     there = hop["state"] != "not built yet"
-    y, deep, wide = top + 0.06, 0.56, 2.4
+    y, deep, wide = top + 0.06, 0.56, 3.2
     line = {"edgecolor": INK, "linewidth": LINE, "linestyle": "-" if there else "--"}
     axes.add_patch(Rectangle((TUBE_LEFT, y), wide, deep, facecolor=PAPER, **line))
     axes.add_patch(Rectangle((TUBE_LEFT, y), wide, 0.11, facecolor=INK if there else PAPER, **line))
@@ -508,7 +509,7 @@ def _holds(hop: pd.Series) -> str:
 
 
 def _behind(hop: pd.Series) -> str:
-    return f"{hop['behind']:,} behind, the oldest by {hop['lag_s']:.0f} s" if hop["behind"] else "nothing behind"
+    return f"{hop['behind']:,} behind, the oldest by {hop['lag_s']:,.0f} s" if hop["behind"] else "nothing behind"
 
 
 def _skipped(hop: pd.Series) -> str:

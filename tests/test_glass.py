@@ -16,6 +16,7 @@ import pandas as pd
 import papermill
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.patches import Rectangle
 from PIL import Image
 
 from helpers import glass, look, transform
@@ -359,7 +360,7 @@ LONG = "AccessDeniedException: " + "the service " * 40
 FRAMES = {
     "flowing": flowing(),
     "broken": flowing(EventBridge={"state": "BROKEN", "says": LONG}, S3={"failed": 900, "says": LONG}, Firehose={"state": "STOPPED", "says": LONG}),
-    "large": flowing(DynamoDB={"holds": 12_345_678, "unit": "orders, at least"}, DynamoDB_Streams={"holds": 12_345_678, "passed": 12_345_678},
+    "large": flowing(DynamoDB={"holds": 12_345_678, "says": "10 pages are counted, there are more"}, DynamoDB_Streams={"holds": 12_345_678, "passed": 12_345_678},
                      EventBridge={"behind": 12_345_678, "lag_s": 86_400, "skipped": 12_345_678},
                      Kinesis={"by_shard": {f"shardId-{n:012}": 190_000 + n for n in range(64)}, "last": "MODIFY " + "o" * 80}),
     "three shards": flowing(Kinesis={"by_shard": {"shardId-000000000000": 2200, "shardId-000000000001": 25, "shardId-000000000002": 0}}),
@@ -388,6 +389,12 @@ def test_no_word_is_small_or_clipped_and_none_lies_on_another(frame):
         assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= width and box.y1 <= height, f"{text} is clipped"
     for (one, box), (other, its) in itertools.combinations(drawn, 2):
         assert box.x1 <= its.x0 or its.x1 <= box.x0 or box.y1 <= its.y0 or its.y1 <= box.y0, f"{one} lies on {other}"
+
+
+@pytest.mark.parametrize("frame", FRAMES.values(), ids=FRAMES)
+def test_nothing_runs_out_of_its_tube(frame):
+    parts = [patch for patch in glass.draw(frame).axes[0].patches if isinstance(patch, Rectangle) and patch.get_height() == glass.TUBE]
+    assert len(parts) >= 4 and max(part.get_x() + part.get_width() for part in parts) <= glass.TUBE_LEFT + glass.TUBE_WIDTH + 1e-6
 
 
 def grey(frame):
