@@ -57,6 +57,7 @@ CHAPTERS = [
     Chapter("05_firehose_lambda", 35),
     Chapter("06_glue_crawler", 30),
     Chapter("07_athena_analysis", 40),
+    Chapter("08_when_things_break", 60),
     Chapter("09_clean_up", 10),
 ]
 
@@ -218,7 +219,7 @@ def agreement(results: Iterable[Result]) -> str:
 def commit_outputs(results: Iterable[Result]) -> None:
     """Put the outputs of a run into the notebooks themselves; nothing else of the run stays in them.
 
-    The chart of the cell tagged `readme-chart` becomes images/chart.png.
+    The picture of a cell tagged `readme-NAME` becomes images/NAME.png, which the README shows. A picture keeps its alt text.
     """
     for result in results:
         executed = nbformat.read(result.path, as_version=4)
@@ -228,8 +229,11 @@ def commit_outputs(results: Iterable[Result]) -> None:
             if cell.cell_type == "code":
                 cell.outputs, cell.execution_count = outputs[cell.id].outputs, outputs[cell.id].execution_count
                 for output in cell.outputs:
+                    alt = output.get("metadata", {}).get("image/png", {}).get("alt")
                     output.get("metadata", {}).clear()
-                if "readme-chart" in cell.metadata.get("tags", []):
-                    [chart] = [output.data["image/png"] for output in cell.outputs if "image/png" in output.get("data", {})]
-                    (NOTEBOOKS / "images" / "chart.png").write_bytes(base64.b64decode(chart))
+                    if alt:
+                        output.metadata["image/png"] = {"alt": alt}
+                for name in (tag.removeprefix("readme-") for tag in cell.metadata.get("tags", []) if tag.startswith("readme-")):
+                    [picture] = [output.data["image/png"] for output in cell.outputs if "image/png" in output.get("data", {})]
+                    (NOTEBOOKS / "images" / f"{name}.png").write_bytes(base64.b64decode(picture))
         nbformat.write(notebook, result.chapter.path)

@@ -44,9 +44,9 @@ def is_gone(call: Callable[..., dict], **arguments) -> bool:
 
 
 def says_gone(error: ClientError) -> bool:
-    """Whether AWS refused a call because there is no such resource."""
-    said = f"{error.response['Error']['Code']} {error.response['Error'].get('Message', '')}"
-    return bool(re.search("NotFound|NoSuch|404|is not found", said))  # Athena has no code for it: InvalidRequestException, "... is not found"
+    """Whether a refusal means that there is no such resource. Athena has no code of its own for it: "... is not found"."""
+    answer = error.response["Error"]
+    return bool(re.search("NotFound|NoSuch|404", answer["Code"]) or "is not found" in answer.get("Message", ""))
 
 
 def leftovers(aws: Aws) -> pd.DataFrame:

@@ -11,7 +11,7 @@ import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from botocore.exceptions import ClientError
@@ -19,6 +19,7 @@ from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from .checks import MARK
 from .clean_up import says_gone
+from .look import objects, read_object
 from .policies import lacking, lets_in, needed
 from .session import Aws
 from .trail import Trail
@@ -26,7 +27,7 @@ from .transform import FIELDS
 from .waits import WaitTimeout, wait_until
 
 PATIENCE, GRACE = 600, 180  # AWS seconds: the longest a probe is followed, and how long after its due time nothing is called broken
-SLACK = 15  # real seconds that every wait may take longer, whatever the clock's scale: a busy machine, a slow line
+SLACK = 30  # real seconds that every wait may take longer, whatever the clock's scale: a busy machine, a slow line
 NUMBERS = {"quantity", "price"}  # columns that are never null, so a crawler always learns that they are numbers
 
 
@@ -124,26 +125,31 @@ def _wait_for(verdict: Verdict, trail: Trail, left: float) -> None:
 def _examine(trail: Trail) -> Verdict:
     """Look at every joint in order, up to the first that is broken. What is to be waited for hides nothing broken further on."""
     trail.look()
-    case, hops, waiting, broken = Case(trail), [], None, None
+    case, verdict = Case(trail), None
+    hops = dict.fromkeys(JOINTS, ("–", "not looked at"))
     for joint, look in JOINTS.items():
-        if broken:
-            hops.append((joint, "-", "not looked at"))
-            continue
         try:
-            hops.append((joint, MARK, look(case)))
+            hops[joint] = (MARK, look(case))
         except Wait as found:
-            waiting = waiting or Verdict("wait", found.joint or joint, found.why, due_in=found.due_in, hops=hops)
-            hops.append((joint, "…", found.why))
-        except Broken as found:
-            broken = Verdict("broken", found.joint or joint, found.why, found.fix, hops=hops)
-            hops.append((joint, "✘", found.why))
-        except ClientError as error:
-            if not re.search("AccessDenied|UnauthorizedOperation|NotAuthorized", error.response["Error"]["Code"]):
-                raise
-            why = f"Your own credentials may not call {error.operation_name}: {error.response['Error'].get('Message')}"
-            broken = Verdict("broken", joint, why, "ask for that permission, or choose other credentials (AWS_PROFILE).", hops=hops)
-            hops.append((joint, "✘", why))
-    return broken or waiting or Verdict("healthy", why=case.summary(), hops=hops)
+            hops[joint] = ("…", "nothing of it yet")
+            if verdict is None:
+                verdict = Verdict("wait", found.joint or joint, found.why, due_in=found.due_in)
+                hops[verdict.joint] = ("…", "it is here")
+        except (Broken, ClientError) as error:
+            found = error if isinstance(error, Broken) else _denied(error)
+            verdict = Verdict("broken", found.joint or joint, found.why, found.fix)
+            hops[verdict.joint] = ("✘", "it stops here")
+            break
+    verdict = verdict or Verdict("healthy", why=case.summary())
+    return replace(verdict, hops=[(joint, *seen) for joint, seen in hops.items()])
+
+
+def _denied(error: ClientError) -> Broken:
+    """A call of the doctor's own that AWS refused to whoever asks. Any other error is raised as it came."""
+    if not re.search("AccessDenied|Unauthorized|NotAuthorized", error.response["Error"]["Code"]):
+        raise error
+    return Broken(f"Your own credentials may not call {error.operation_name}: {error.response['Error'].get('Message')}",
+                  "ask for that permission, or choose other credentials (AWS_PROFILE).")
 
 
 # What each joint is: the chapter that builds it, and the call that describes it.
@@ -422,7 +428,7 @@ def look_at_lake(case: Case) -> str:
         wrong = next((key for key in {**trail.row, **row} if row.get(key, "absent") != trail.row.get(key, "absent")), "the order of keys")
         raise Broken(f"The function writes another row than the transform of this workbook: {wrong} is {row.get(wrong, 'absent')!r}, "
                      f"not {trail.row.get(wrong, 'absent')!r}.", f"{DEPLOY} Then {_take_out(case, line.key)}", "function")
-    return f"in {line.key}, written at {line.written:%H:%M:%S} UTC"
+    return f"in {line.key.rpartition('/')[0]}/, written at {line.written:%H:%M:%S} UTC"
 
 
 def _judge_delivery(case: Case, arrived: datetime) -> None:
@@ -521,7 +527,7 @@ def look_at_athena(case: Case) -> str:
     every_column = ", ".join(f'count("{name}")' for name in FIELDS)  # so that a value of the wrong type comes to light
     state, reason, rows = _query(case, f"SELECT count_if(event_id = '{event_id}'), count(*), {every_column} FROM {case.settings.lake_table}")
     if state != "SUCCEEDED":
-        raise Broken(f"The query {state}: {reason}", _athena_fix(case, reason))
+        raise Broken(f"The query {state}: {reason}", *_athena_fix(case, reason))
     found, total = rows[1]["Data"][0]["VarCharValue"], rows[1]["Data"][1]["VarCharValue"]
     if found == "0":
         raise Broken(f"The row is in {case.trail.delivered.key}, but the query finds it in none of {total} rows.",
@@ -540,15 +546,27 @@ def _query(case: Case, sql: str) -> tuple[str, str, list]:
     return status["State"], status.get("StateChangeReason", ""), rows
 
 
-def _athena_fix(case: Case, reason: str) -> str:
+def _athena_fix(case: Case, reason: str) -> tuple[str, str]:
+    """What mends a query that failed so, and the joint that is to blame."""
     if "HIVE_PARTITION_SCHEMA" in reason:
-        return f"partitions and table disagree about a type; {_new_crawler(case.settings)}"
+        return f"partitions and table disagree about a type; {_new_crawler(case.settings)}", "catalogue"
     if "HIVE_" in reason:
-        named = re.search(rf"{re.escape(case.settings.bucket)}/([^\s,:;]+)", reason)
-        return _take_out(case, named[1]) if named else "find the object that holds such a row, and take it out of the lake."
+        key = next(filter(lambda key: _unreadable(read_object(case.aws, key)), objects(case.aws, case.settings.lake_prefix)["key"]), None)
+        return _take_out(case, key) if key else "find the object that holds such a row, and take it out of the lake.", "lake"
     if re.search("PERMISSION|AccessDenied|not authorized|Lake Formation|Insufficient", reason, re.I):
-        return "grant whoever asks the permission that it names: on the bucket, the Glue catalogue, or in Lake Formation."
-    return "mend what it names."
+        return "grant whoever asks the permission that it names: on the bucket, the Glue catalogue, or in Lake Formation.", "Athena"
+    return "mend what it names.", "Athena"
+
+
+def _unreadable(text: str) -> bool:
+    """Whether a line is no JSON object, or holds as a number what is none."""
+    for line in filter(None, text.split("\n")):
+        try:
+            row = json.loads(line)
+            [float(row[name]) for name in NUMBERS if row.get(name) is not None]
+        except (ValueError, TypeError, AttributeError):
+            return True
+    return False
 
 
 JOINTS: dict[str, Callable[[Case], str]] = {

@@ -29,6 +29,7 @@ from IPython.display import display
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 
+from .clean_up import says_gone
 from .look import Folder, Follower, record_id, sequence_number
 from .plots import BLUE, HOPS, INK, PAPER, QUIET
 from .session import Aws
@@ -71,6 +72,14 @@ def measure(aws: Aws) -> pd.DataFrame:
     return _memory(aws).measure()
 
 
+def as_frame(hops: dict[str, dict], at: datetime) -> pd.DataFrame:
+    """What is known of each hop, by its name, in the shape of `measure`; a hop without a state is "ready"."""
+    frame = pd.DataFrame([{"state": "ready"} | hops[name] for name in NAMES], index=pd.Index(NAMES, name="hop"), columns=COLUMNS)
+    texts = {name: frame[name].astype("object").fillna("") for name in ("unit", "last", "says")}
+    return frame.astype({name: "Int64" for name in _WHOLE} | {"lag_s": "Float64"}).assign(
+        **texts, last_at=pd.to_datetime(frame["last_at"], utc=True), at=pd.Timestamp(at))
+
+
 class _Event(NamedTuple):
     time: datetime
     words: str
@@ -104,7 +113,7 @@ class _Memory:
     """What was read of a pipeline so far, and the questions about it, a method a hop."""
 
     def __init__(self, aws: Aws):
-        self._ask, self._settings, self._clock_scale = aws.client, aws.settings, aws.clock_scale
+        self._ask, self._settings = aws.client, aws.settings
         self._one_at_a_time = threading.Lock()
         self._folders = {"lake": Folder(aws, aws.settings.lake_prefix), "errors": Folder(aws, aws.settings.error_prefix)}
         self._rows: dict[str, list[_Row]] = {}  # by key of the lake
@@ -128,11 +137,7 @@ class _Memory:
             asked = {"DynamoDB": self._table, "DynamoDB Streams": self._change_events, "Kinesis": self._kinesis, "S3": self._lake,
                      "EventBridge": self._pipe, "Firehose": self._delivery, "Glue": self._crawler, "Athena": self._athena}
             hops = {name: _state_of(question) for name, question in asked.items()}
-        frame = pd.DataFrame([hops[name] for name in NAMES], index=pd.Index(NAMES, name="hop"), columns=COLUMNS)
-        frame["at"] = datetime.now(UTC)
-        return frame.astype({name: "Int64" for name in _WHOLE} | {"lag_s": "Float64"}).assign(
-            says=frame["says"].fillna(""), unit=frame["unit"].fillna(""), last=frame["last"].fillna(""),
-            last_at=pd.to_datetime(frame["last_at"], utc=True))
+        return as_frame(hops, datetime.now(UTC))
 
     # The hops that hold
 
@@ -142,8 +147,8 @@ class _Memory:
         pages = dynamodb.get_paginator("scan").paginate(TableName=name, Select="COUNT")
         counts = [page["Count"] for page in islice(pages, SCAN_PAGES + 1)]
         more = len(counts) > SCAN_PAGES
-        return {"state": "ready" if status == "ACTIVE" else "getting ready", "says": "" if status == "ACTIVE" else status,
-                "holds": sum(counts), "unit": "orders, at least" if more else "orders"}
+        says = status if status != "ACTIVE" else f"{SCAN_PAGES} pages are counted, there are more" if more else ""
+        return {"state": "ready" if status == "ACTIVE" else "getting ready", "holds": sum(counts[:SCAN_PAGES]), "unit": "orders", "says": says}
 
     def _change_events(self) -> dict:
         self._table_stream_arn = None
@@ -221,7 +226,7 @@ class _Memory:
     def _pipe(self) -> dict:
         pipe = self._ask("pipes").describe_pipe(Name=self._settings.pipe)
         waiting = [event.time for name, event in self._events.items() if name not in self._records]
-        start = pipe["CreationTime"] if _starts_at_latest(pipe) else None
+        start = pipe["CreationTime"].replace(microsecond=0) if _starts_at_latest(pipe) else None  # as exact as events' times
         reason = pipe.get("StateReason", "")
         if "initiated" in reason.lower():  # "User initiated", as AWS's own example of a healthy pipe has it [C]
             reason = ""
@@ -249,7 +254,7 @@ class _Memory:
 
     def _carrying(self, state: str, says: str, waiting: list[datetime], start: datetime | None, passed: int) -> dict:
         """The figures of a hop that carries: `waiting` are the times of what the hop before has and the one behind has not."""
-        behind = [at for at in waiting if start is None or at >= start.replace(microsecond=0)]
+        behind = [at for at in waiting if start is None or at >= start]
         if state == "ready" and behind:
             state = "flowing"
         return {"state": state, "passed": passed - len(waiting), "behind": len(behind), "lag_s": _seconds_since(behind), "skipped": len(waiting) - len(behind),
@@ -276,7 +281,7 @@ class _Memory:
                 places = [partition for page in pages for partition in page["Partitions"]]
             self._locations = {place["StorageDescriptor"]["Location"].rstrip("/") + "/" for place in places}
         except ClientError as error:
-            if not _is_missing(error):
+            if not says_gone(error):
                 raise
         outside = [row for key, rows in self._rows.items() if not self._is_in_catalogue(key) for row in rows]
         last = crawler.get("LastCrawl", {})
@@ -285,7 +290,7 @@ class _Memory:
         elif last.get("Status") == "FAILED":
             state, says = "BROKEN", last.get("ErrorMessage", "")
         elif outside or not self._locations:
-            state, says = "waiting", "start the crawler: the catalogue does not know all folders" if last else "the crawler has not run yet"
+            state, says = "waiting", "start the crawler: it has not seen all folders" if last else "the crawler has not run yet"
         else:
             state, says = "ready", ""
         return {"state": state, "says": says, "behind": len({row.event_id for row in outside}), "holds": len(self._locations),
@@ -304,12 +309,7 @@ def _state_of(question: Callable[[], dict]) -> dict:
     try:
         return question()
     except ClientError as error:
-        return {"state": "not built yet"} if _is_missing(error) else {"state": "hidden", "says": str(error)}
-
-
-def _is_missing(error: ClientError) -> bool:
-    """Whether an error says that something does not exist; Athena says so of a workgroup in its message only."""
-    return bool(re.search("NotFound|NoSuch|404|WorkGroup .* is not found", f"{error.response['Error']}"))
+        return {"state": "not built yet"} if says_gone(error) else {"state": "hidden", "says": str(error)}
 
 
 def _seconds_since(times: list[datetime]) -> float:
@@ -381,18 +381,19 @@ def draw(frame: pd.DataFrame) -> Figure:
     _text(axes, 0.25, 0.4, summary(frame), BIG + 3, weight="bold")
     _text(axes, 0.25, 0.8, f"at {frame['at'].iloc[0]:%H:%M:%S} UTC")
     _draw_legend(axes)
-    whole = max(1, int(frame[["passed", "behind", "skipped"]].fillna(0).sum(axis="columns").max()))
-    top, skipped = TITLE, 0
+    figures = frame[["passed", "behind", "failed", "skipped"]].fillna(0)
+    skipped = figures["skipped"].cumsum()  # what one hop never carried is missing in all that follow
+    whole = max(1, int((figures[["passed", "behind", "failed"]].sum(axis="columns") + skipped).max()))
+    top = TITLE
     for name, hop in frame.iterrows():
         _text(axes, 0.25, top + 0.31, name, BIG if name not in JOINTS else MIDDLE + 1, weight="bold",
               style="italic" if name in JOINTS else "normal")
         if name in JOINTS:
             _draw_pipe(axes, top, hop)
-            skipped = 0 if pd.isna(hop["skipped"]) else int(hop["skipped"])
         elif name == "DynamoDB":
             _draw_table(axes, top, hop)
         else:
-            _draw_tube(axes, top, hop, skipped, whole)
+            _draw_tube(axes, top, hop, skipped[name], whole)
         if name != "DynamoDB" and pd.notna(hop["holds"]):
             _text(axes, 0.25, top + 0.66, _holds(hop), MIDDLE)
         _draw_state(axes, top, hop)
@@ -418,7 +419,7 @@ def _text(axes, x: float, y: float, text: str, size: float = SMALL, **style) -> 
 def _draw_table(axes, top: float, hop: pd.Series) -> None:
     """Its orders in a box with a head, as tables have: they are no changes, so they have not the tubes' scale."""
     there = hop["state"] != "not built yet"
-    y, deep, wide = top + 0.06, 0.56, 2.4
+    y, deep, wide = top + 0.06, 0.56, 3.2
     line = {"edgecolor": INK, "linewidth": LINE, "linestyle": "-" if there else "--"}
     axes.add_patch(Rectangle((TUBE_LEFT, y), wide, deep, facecolor=PAPER, **line))
     axes.add_patch(Rectangle((TUBE_LEFT, y), wide, 0.11, facecolor=INK if there else PAPER, **line))
@@ -449,7 +450,7 @@ def _draw_tube(axes, top: float, hop: pd.Series, skipped: int, whole: int) -> No
                                   edgecolor=INK, linewidth=LINE, linestyle="-" if there else "--"))
     if there and not hop["passed"]:
         _text(axes, TUBE_LEFT + 0.15, y + TUBE / 2, "0", BIG - 1, weight="bold")
-    _text(axes, BESIDE, y + TUBE + 0.22, _last(hop))
+    _text(axes, BESIDE, y + TUBE + 0.22, _last(hop, 26))
 
 
 def _contents(hop: pd.Series, skipped: int) -> Iterator[tuple[str, float, dict]]:
@@ -465,8 +466,18 @@ def _contents(hop: pd.Series, skipped: int) -> Iterator[tuple[str, float, dict]]
     yield "", skipped, SKIPPED
 
 
-def _last(hop: pd.Series) -> str:
-    return f"last: {hop['last']} at {hop['last_at']:%H:%M:%S}" if hop["last"] else ""
+def _last(hop: pd.Series, letters: int | None = None) -> str:
+    """The last record, cut to so many letters, and when it was."""
+    last = hop["last"] if letters is None or len(hop["last"]) <= letters else hop["last"][:letters - 1] + "…"
+    return f"last: {last} at {hop['last_at']:%H:%M:%S}" if last else ""
+
+
+def _by_shard(hop: pd.Series) -> str:
+    """The records of every shard, or of the emptiest and the fullest if there are many."""
+    counts = list(hop["by_shard"].values()) if isinstance(hop["by_shard"], dict) else []
+    if len(counts) > 6:
+        return f"{len(counts)} shards: from {min(counts):,} to {max(counts):,}"
+    return "by shard: " + " / ".join(f"{count:,}" for count in counts) if counts else ""
 
 
 def _draw_pipe(axes, top: float, hop: pd.Series) -> None:
@@ -498,7 +509,7 @@ def _holds(hop: pd.Series) -> str:
 
 
 def _behind(hop: pd.Series) -> str:
-    return f"{hop['behind']:,} behind, the oldest by {hop['lag_s']:.0f} s" if hop["behind"] else "nothing behind"
+    return f"{hop['behind']:,} behind, the oldest by {hop['lag_s']:,.0f} s" if hop["behind"] else "nothing behind"
 
 
 def _skipped(hop: pd.Series) -> str:
@@ -511,7 +522,7 @@ def _draw_state(axes, top: float, hop: pd.Series) -> None:
     box = look and {"boxstyle": "round,pad=0.3", "facecolor": INK if dark else PAPER, "edgecolor": INK, "linewidth": LINE, "linestyle": look}
     _text(axes, WORDS_LEFT, top + 0.29, text, MIDDLE + 1, weight="bold", color=PAPER if dark else INK, bbox=box)
     if hop.name not in JOINTS:
-        _says(axes, WORDS_LEFT - 0.1, top + 0.55, hop["says"], wide=34)
+        _says(axes, WORDS_LEFT - 0.1, top + 0.55, hop["says"] or _by_shard(hop), wide=34)
 
 
 def _says(axes, x: float, y: float, text: str, wide: int) -> None:
@@ -521,15 +532,17 @@ def _says(axes, x: float, y: float, text: str, wide: int) -> None:
 
 
 def _short(text: str) -> str:
-    """A service's words without what makes ARNs long."""
-    return re.sub(r"arn:[\w-]+:\w+:[\w-]*:\d*:", "", text)
+    """A service's words without what makes them long: ARNs, and how it says that a role may not do something."""
+    text = re.sub(r"User: \S*assumed-role/([^/\s]+)/\S* is not authorized to perform: (\S+).*", r"\1 may not \2", text, flags=re.S)
+    return re.sub(r"arn:[\w-]+:[\w-]+:[\w-]*:\d*:", "", text)
 
 
 def summary(frame: pd.DataFrame) -> str:
     """The pipeline in one sentence: what is wrong, else how far the changes are."""
     wrong = frame.index[frame["state"].isin(["BROKEN", "STOPPED", "hidden"])]
     if len(wrong):
-        return ", ".join(f"{name} is {frame.at[name, 'state']}" for name in wrong)
+        named = ", ".join(f"{name} is {frame.at[name, 'state']}" for name in wrong[:2])
+        return named + (f", and {len(wrong) - 2} more" if len(wrong) > 2 else "")
     made, carried, crawled = frame.at["DynamoDB Streams", "passed"], frame.loc[["EventBridge", "Firehose"], "behind"].sum(), frame.at["Glue", "behind"]
     if pd.isna(made):
         return "No change is captured yet"
@@ -546,13 +559,11 @@ def _hop_in_words(name: str, hop: pd.Series) -> str:
     said = [f"{name}: {hop['state']}"]
     if pd.notna(hop["holds"]):
         said.append(_holds(hop))
-    if isinstance(hop["by_shard"], dict):
-        said.append("by shard " + " and ".join(f"{count:,}" for count in hop["by_shard"].values()))
     if pd.notna(hop["behind"]):
         said.append(_behind(hop))
     if pd.notna(hop["skipped"]) and hop["skipped"]:
         said.append(_skipped(hop))
-    said += filter(None, [_last(hop), _short(hop["says"])])
+    said += filter(None, [_by_shard(hop), _last(hop), _short(hop["says"])])
     return "; ".join(said)
 
 

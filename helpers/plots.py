@@ -56,7 +56,7 @@ def draw_pipeline(chapter: str = "00") -> plt.Figure:
 def save_pipelines(folder: Path) -> None:
     """Write one picture a chapter, `pipeline-NN.png`; in that of chapter 00 nothing is marked."""
     folder.mkdir(exist_ok=True)
-    for chapter in ("00", *sorted({hop[0] for hop in HOPS}), "09"):
+    for chapter in ("00", *sorted({hop[0] for hop in HOPS}), "08", "09"):
         figure = draw_pipeline(chapter)
         figure.savefig(folder / f"pipeline-{chapter}.png", bbox_inches="tight", metadata={"Software": None})
         plt.close(figure)

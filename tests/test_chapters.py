@@ -96,7 +96,7 @@ PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgG
 
 @pytest.fixture
 def executed(tmp_path, monkeypatch):
-    """Two chapters as they are committed, without outputs, and their results, with outputs; the second draws a chart."""
+    """Two chapters as they are committed, without outputs, and their results, with outputs; each draws a picture for the README."""
     (tmp_path / "notebooks" / "images").mkdir(parents=True)
     (tmp_path / "runs").mkdir()
     monkeypatch.setattr(chapters, "NOTEBOOKS", tmp_path / "notebooks")
@@ -104,13 +104,12 @@ def executed(tmp_path, monkeypatch):
     for stem in ("01_a", "02_b"):
         chapter = Chapter(stem, 5)
         book = notebook("x = 1", f"print('{stem} says so')", tags=["parameters"])
-        if stem == "02_b":
-            book.cells[1].metadata["tags"] = ["readme-chart"]
+        book.cells[1].metadata["tags"] = ["a-tag", f"readme-{stem}"]
         nbformat.write(book, chapter.path)
         book.cells[1].execution_count = 2
         book.cells[1].outputs = [nbformat.v4.new_output("stream", text=f"{stem} says so")]
-        if stem == "02_b":
-            book.cells[1].outputs.append(nbformat.v4.new_output("display_data", {"image/png": PIXEL}, metadata={"of": "this machine"}))
+        book.cells[1].outputs.append(nbformat.v4.new_output("display_data", {"image/png": PIXEL}, metadata={
+            "of": "this machine", "image/png": {"width": 7} | ({"alt": "One pixel"} if stem == "02_b" else {})}))
         book.cells.insert(1, nbformat.v4.new_code_cell("injected = 1"))
         book.metadata["papermill"] = {"output_path": str(tmp_path)}
         nbformat.write(book, tmp_path / "runs" / chapter.path.name)
@@ -127,8 +126,9 @@ def test_a_runs_outputs_and_nothing_else_of_it_are_committed(executed):
         assert [(cell.id, cell.source) for cell in committed.cells] == [(cell.id, cell.source) for cell in book.cells]
         assert committed.cells[1].execution_count == 2
         assert committed.cells[1].outputs[0].text == f"{result.chapter.stem} says so"
-        assert not any(output.get("metadata") for output in committed.cells[1].outputs)
-    assert (chapters.NOTEBOOKS / "images" / "chart.png").read_bytes() == base64.b64decode(PIXEL)
+        assert committed.cells[1].outputs[1].metadata == ({"image/png": {"alt": "One pixel"}} if result.chapter.stem == "02_b" else {})
+    pictures = {path.name: path.read_bytes() for path in (chapters.NOTEBOOKS / "images").iterdir()}
+    assert pictures == dict.fromkeys(["01_a.png", "02_b.png"], base64.b64decode(PIXEL))
 
 
 def test_one_page_holds_all_chapters_and_their_pictures(executed, tmp_path):

@@ -1,0 +1,146 @@
+"""What the drills of chapter 08 share: orders of their own, looking where they ended, the proof, the scoreboard, the way back to whole.
+
+The call that breaks something, and the one that mends it, stand in the chapter. Of a drill nothing is kept but its line on the
+scoreboard: all else is looked up, so each can be run alone, and again.
+"""
+
+import base64
+import io
+import json
+import re
+import time
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+import pandas as pd
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
+
+from . import transform
+from .doctor import Verdict
+from .look import Folder, change_events, piped, sequence_number, table_stream_arn
+from .orders import read_table
+from .reconcile import expected_rows, problems
+from .session import Aws
+from .waits import wait_until
+
+ITEM = {"product_name": "Earbuds", "quantity": 1, "price": Decimal("39.95")}
+_EVENT = re.compile('"event_id": "([^"]+)"')
+_CSV = {"sequence_number": str, "change_number": str}  # 21 digits, too long for a number of pandas
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What the reconciliation of the whole lake says, in change events: of `changes` that had to arrive, none may be lost.
+
+    delivered_again  rows that came more than once, and are counted once
+    wrong            differences of any kind between Athena's answer and table and table's stream; lost and counted twice among them
+    """
+
+    changes: int
+    delivered_again: int
+    lost: int
+    counted_twice: int
+    wrong: int
+
+    @property
+    def holds(self) -> bool:
+        return self.wrong == 0
+
+
+@dataclass
+class Drill:
+    """One drill: its name, the symptom, the orders it made (`ids`), the doctor's verdict, and in the end its cure and its proof."""
+
+    aws: Aws
+    name: str
+    symptom: str
+    ids: list[str] = field(default_factory=list)
+    verdict: Verdict | None = None
+    cure: str = ""
+    proof: Proof | None = None
+
+    def __post_init__(self) -> None:
+        self.key = f"{self.name}-{time.strftime('%H%M%S', time.gmtime())}"  # no order of another run has it in its number
+        self._lake, self._errors = (Folder(self.aws, prefix) for prefix in (self.aws.settings.lake_prefix, self.aws.settings.error_prefix))
+
+    def order(self, count: int = 2) -> list[str]:
+        """Put `count` new orders into the table; their numbers."""
+        new = [f"{self.key}-{len(self.ids) + number}" for number in range(count)]
+        for orderid in new:
+            self.aws.table().put_item(Item={"orderid": orderid, **ITEM})
+        self.ids += new
+        return new
+
+    def failed(self, count: int = 1) -> pd.DataFrame:
+        """Wait until `count` records of this drill are under the error prefix: code, attempts, and the order (or key) they are about."""
+        def found() -> list[dict]:
+            self._errors.refresh()
+            records = [json.loads(line) for lines in self._errors.lines.values() for line in lines]
+            texts = [base64.b64decode(record["rawData"]).decode(errors="replace") for record in records]
+            return [{"code": record["errorCode"], "attempts": record["attemptsMade"], "about": about[0]}
+                    for record, text in zip(records, texts) if (about := re.search(rf"{self.key}[-\d]*", text))]
+
+        wait_until(f"{count} records are under the error prefix", lambda: len(found()) >= count, show=found, timeout=280)
+        return pd.DataFrame(found())
+
+    def delivered(self) -> list[str]:
+        """Wait until every change of this drill's orders is in the lake, read from S3 itself; the keys of the objects it is in."""
+        arn = table_stream_arn(self.aws)
+        rows = (transform.transform_event(piped(event, arn)) for event in change_events(self.aws)
+                if event["dynamodb"]["Keys"]["orderid"]["S"] in self.ids)
+        changes = {row["event_id"] for row in rows if row}
+
+        def missing() -> set[str]:
+            self._lake.refresh()
+            return changes - {found for lines in self._lake.lines.values() for line in lines for found in _EVENT.findall(line)}
+
+        wait_until(f"{len(changes)} changes are in the lake", lambda: not missing(), show=missing, timeout=280)
+        return [key for key, lines in self._lake.lines.items() if any(self.key in line for line in lines)]
+
+    def prove(self, cure: str) -> Proof:
+        """Wait for this drill's changes; then hold all that Athena finds in the lake against the table and the table's stream."""
+        self.delivered()
+        ask(self.aws, "MSCK REPAIR TABLE orders")  # an hour may have begun
+        found = ask(self.aws, "SELECT *, (SELECT count(*) FROM orders) AS copies FROM distinct_events ORDER BY change_number")
+        held, events = change_events(self.aws), found.assign(event_time=found["event_time"].str.replace(r"(\S+) (\S+)\.\d+", r"\1T\2Z", regex=True))
+        since = max(int(found["change_number"][0]), min(map(sequence_number, held), default=0))
+        expected = expected_rows(held, table_stream_arn(self.aws), since)
+        changes = problems(expected, events[[int(number) >= since for number in events["change_number"]]], "event_id")["problem"]
+        last = found.drop_duplicates("orderid", keep="last")
+        orders = problems(read_table(self.aws.table()), last[last["event_name"] != "REMOVE"], "orderid")["problem"]
+        self.cure, self.proof = cure, Proof(len(expected), int(found["copies"][0]) - len(found), int((changes == "missing").sum()),
+                                            int((changes == "twice").sum()), len(changes) + len(orders))
+        return self.proof
+
+
+class Drills(list[Drill]):
+    """The drills of one run, in order."""
+
+    def begin(self, aws: Aws, name: str, symptom: str) -> Drill:
+        self.append(Drill(aws, name, symptom))
+        return self[-1]
+
+    def scoreboard(self) -> pd.DataFrame:
+        """A line a drill that was proved: symptom, joint (the doctor's), cure, lost, counted twice."""
+        return pd.DataFrame([{"drill": drill.name, "symptom": drill.symptom, "the doctor's joint": drill.verdict.joint or drill.verdict.state,
+                              "cure": drill.cure, "lost": drill.proof.lost, "counted twice": drill.proof.counted_twice}
+                             for drill in self if drill.proof and drill.verdict]).set_index("drill")
+
+
+class QueryFailed(RuntimeError):
+    """A query that Athena could not answer; the message is its reason."""
+
+
+def ask(aws: Aws, sql: str) -> pd.DataFrame:
+    """Athena's answer, as its CSV holds it; no columns if the statement has none. Raises QueryFailed."""
+    athena = aws.client("athena")
+    query = athena.start_query_execution(QueryString=sql, QueryExecutionContext={"Database": aws.settings.database},
+                                         WorkGroup=aws.settings.workgroup)["QueryExecutionId"]
+    poll = Retrying(retry=retry_if_result(lambda found: found["Status"]["State"] in ("QUEUED", "RUNNING")), wait=wait_fixed(0.1),
+                    stop=stop_after_delay(120))
+    execution = poll(lambda: athena.get_query_execution(QueryExecutionId=query)["QueryExecution"])
+    if execution["Status"]["State"] != "SUCCEEDED":
+        raise QueryFailed(execution["Status"]["StateChangeReason"])
+    bucket, key = execution["ResultConfiguration"]["OutputLocation"].removeprefix("s3://").split("/", 1)
+    body = aws.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+    return pd.read_csv(io.BytesIO(body), dtype=_CSV) if key.endswith(".csv") else pd.DataFrame()

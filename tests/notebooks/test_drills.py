@@ -1,0 +1,93 @@
+"""The drills of chapter 08: each runs alone, twice in a row, leaves the pipeline whole, and the doctor names its joint.
+
+A drill's cells carry the tag `drill-NAME`; the chapter without them is its setup and its end. So "setup + one drill" is made from the
+chapter itself, and a drill that is added without a line in VERDICTS fails. The cells are run here as a program would, without a kernel.
+"""
+
+import ast
+
+import matplotlib
+import nbformat
+import pytest
+
+from helpers import chapters
+from helpers.chapters import CHAPTERS
+from helpers.doctor import doctor
+from helpers.localaws import LocalAws
+from helpers.session import connect
+from helpers.settings import Settings
+
+[CHAPTER] = [chapter for chapter in CHAPTERS if chapter.number == "08"]
+SETTINGS = Settings(prefix="drills", changes=60, rate=0)
+VARIABLES = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION", "AWS_REGION")
+
+# Drill and the joint that the doctor has to name; None: no joint is broken, and he must not say that one is.
+VERDICTS = {
+    "pipe-permission": "pipe", "switched-off": "pipe", "latest": "pipe", "hot-shard": "pipe",
+    "delivery-permission": "delivery stream", "invoke-permission": "delivery stream", "errors-in-lake": "delivery stream",
+    "poison": "function", "raises": "function", "times-out": "function", "forgets-id": "function", "illegal-result": "function",
+    "function-permission": "function", "no-newline": "function", "type-drift": "function",
+    "crawler-permission": "crawler", "missing-partition": "crawler",
+    "duplicates": None, "one-batch": None,
+}
+
+
+def drill_of(cell) -> str | None:
+    """The drill that a cell belongs to; None for the setup and the end."""
+    return next((tag.removeprefix("drill-") for tag in cell.metadata.get("tags", []) if tag.startswith("drill-")), None)
+
+
+CELLS = nbformat.read(CHAPTER.path, as_version=4).cells
+DRILLS = list(dict.fromkeys(filter(None, map(drill_of, CELLS))))
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory):
+    """The pipeline as chapters 01 to 07 leave it."""
+    matplotlib.use("agg")
+    with LocalAws.temporary(clock_scale=60) as local, pytest.MonkeyPatch.context() as environment:
+        environment.setenv("LOCALAWS_PORT", str(local.port))
+        environment.setenv("LOCALAWS_DIR", str(local.directory))
+        for name in VARIABLES:
+            environment.delenv(name, raising=False)
+        chapters.run([c for c in CHAPTERS if "01" <= c.number <= "07"], SETTINGS, tmp_path_factory.mktemp("runs"))
+        yield connect(SETTINGS)
+        for name in VARIABLES:
+            environment.delenv(name, raising=False)
+
+
+def run(drill: str) -> dict:
+    """The chapter's cells with this drill alone; the names they leave behind."""
+    names: dict = {}
+    for cell in CELLS:
+        if cell.cell_type == "code" and drill_of(cell) in (None, drill):
+            exec(compile(cell.source, f"chapter 08, {drill_of(cell) or 'setup'}", "exec"), names)
+            if "parameters" in cell.metadata.get("tags", []):
+                names |= vars(SETTINGS)
+    return names
+
+
+def test_every_drill_has_its_verdict_here_and_no_other():
+    assert sorted(VERDICTS) == sorted(DRILLS) and len(DRILLS) >= 12
+
+
+def test_every_cell_between_the_setup_and_the_end_belongs_to_a_drill_and_drills_do_not_mix():
+    """Only headings of groups stand between drills."""
+    order = [drill_of(cell) for cell in CELLS]
+    first, last = order.index(DRILLS[0]), len(order) - order[::-1].index(DRILLS[-1])
+    between = [cell for cell in CELLS[first:last] if drill_of(cell) is None]
+    assert all(cell.cell_type == "markdown" and cell.source.startswith("## ") for cell in between)
+    assert [name for name, before in zip(order, [None, *order]) if name and name != before] == DRILLS, "a drill's cells stand together"
+
+
+@pytest.mark.parametrize("drill", DRILLS)
+def test_it_runs_alone_and_again_and_the_doctor_names_its_joint(pipeline, drill):
+    for _ in range(2):
+        done = {each.name: each for each in run(drill)["drills"]}
+        assert list(done) == ["nothing-broken", drill]
+        verdict = done[drill].verdict
+        assert verdict.joint == VERDICTS[drill], verdict
+        assert verdict.state == ("broken" if VERDICTS[drill] else "healthy") and bool(verdict.fix) == bool(VERDICTS[drill])
+        assert done[drill].proof.holds and done[drill].cure
+        assert done["nothing-broken"].verdict.state == "healthy"
+    assert doctor(pipeline).state == "healthy", "it left the pipeline whole"
