@@ -97,6 +97,22 @@ def lake_records(aws: Aws) -> list[tuple[str, dict]]:
             for line in _lines(aws, key)]
 
 
+def stale_pipe(aws: Aws) -> str:
+    """Why the pipe cannot go on and has to be made anew, which makes it begin again at the oldest change event; "" if it can.
+
+    Raises ClientError if pipe, table or stream are not there, LookupError if the table's stream is off.
+    """
+    pipe = aws.client("pipes").describe_pipe(Name=aws.settings.pipe)
+    if pipe["Source"] != table_stream_arn(aws):
+        return "reads a stream of the table that was switched off"  # a new one has a new ARN (FAILURES.md, row 14)
+    if pipe["Target"] != aws.settings.stream_arn:
+        return f"writes to {pipe['Target']}"
+    stream = aws.client("kinesis").describe_stream_summary(StreamName=aws.settings.stream)["StreamDescriptionSummary"]
+    if pipe["CreationTime"] < stream["StreamCreationTimestamp"]:
+        return "has carried its events into an earlier stream"
+    return "is CREATE_FAILED" if pipe["CurrentState"] == "CREATE_FAILED" else ""
+
+
 def gap_in_lake(aws: Aws) -> str:
     """Why the lake cannot hold every change of the table since its delivery stream was made; "" if it can.
 

@@ -64,6 +64,11 @@ def test_without_a_copy_no_check_has_passed(folder):
     assert found.built and not found.done
 
 
+def test_the_originals_are_nobodys_copies(folder):
+    [found, _] = progress.look(None, folder / "notebooks")
+    assert (found.checks_passed, found.checks) == (0, 5)
+
+
 def test_a_chapter_is_done_when_it_is_built_and_all_its_checks_have_passed(folder, monkeypatch):
     write(folder / "01_a.ipynb", cells(**COMPLETE | {"x": f"{MARK} right: well done"}))
     found = first(folder)
