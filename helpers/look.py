@@ -6,6 +6,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pandas as pd
 
@@ -18,6 +19,12 @@ def table_stream_arn(aws: Aws) -> str:
     if not table.get("StreamSpecification", {}).get("StreamEnabled"):
         raise LookupError(f"The stream of table {table['TableName']} is off: chapter 02 switches it on.")
     return table["LatestStreamArn"]
+
+
+def _switched_on(arn: str) -> datetime:
+    """When a table's stream was switched on, by its ARN: that ends in the stream's label, "a timestamp, in ISO 8601 format"
+    (DynamoDB's API reference, StreamDescription [C]); that it is in UTC is likely [L]."""
+    return datetime.fromisoformat(arn.rpartition("/")[2]).replace(tzinfo=UTC)
 
 
 def change_events(aws: Aws, after: str | int = 0) -> list[dict]:
@@ -125,8 +132,7 @@ def gap_in_lake(aws: Aws) -> str:
         return "has no delivery stream"
     began = described["DeliveryStreamDescription"]["CreateTimestamp"]
     stream = aws.client("kinesis").describe_stream_summary(StreamName=aws.settings.stream)["StreamDescriptionSummary"]
-    source = aws.client("dynamodbstreams").describe_stream(StreamArn=table_stream_arn(aws))["StreamDescription"]
-    if began < source["CreationRequestDateTime"]:
+    if began < _switched_on(table_stream_arn(aws)):
         return "began with an earlier stream of the table"
     if began < stream["StreamCreationTimestamp"]:
         return "began with an earlier stream"
