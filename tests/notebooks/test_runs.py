@@ -11,6 +11,7 @@ import papermill
 import pytest
 from jupyter_core.utils import run_sync
 from nbclient import NotebookClient
+from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
 from helpers import chapters
@@ -63,7 +64,7 @@ def test_chapters_pass_in_any_order_with_a_kernel_restart_in_the_middle(local, t
     print("seed", ORDER_SEED, "order", [chapter.number for chapter in order])  # pytest shows it when the test fails
     parameters = {"prefix": "jump", "changes": 60, "rate": 0}
     for chapter in order:
-        notebook = parameterize_notebook(nbformat.read(chapter.path, as_version=4), parameters)
+        notebook = parameterize_notebook(load_notebook_node(str(chapter.path)), parameters)
         half = nbformat.v4.new_notebook(cells=notebook.cells[:len(notebook.cells) // 2], metadata=notebook.metadata)
         with tempfile.TemporaryDirectory() as sockets:
             client = NotebookClient(half, timeout=chapters.CELL_SECONDS, resources={"metadata": {"path": str(NOTEBOOKS)}},
@@ -73,7 +74,7 @@ def test_chapters_pass_in_any_order_with_a_kernel_restart_in_the_middle(local, t
                     client.execute_cell(cell, index)
                 client.kc.stop_channels()
                 run_sync(client.km.restart_kernel)(now=True)
-                client.kc = run_sync(client.start_new_kernel_client)()
+                client.start_new_kernel_client()
                 client.nb = notebook
                 for index, cell in enumerate(notebook.cells):
                     client.execute_cell(cell, index)
