@@ -58,8 +58,7 @@ def _table_stream(aws: Aws) -> str:
     stream = table.get("StreamSpecification", {})
     if not stream.get("StreamEnabled"):
         return "is off"
-    return "" if stream["StreamViewType"] == "NEW_AND_OLD_IMAGES" else (
-        f"carries {stream['StreamViewType']}: switch it off (update_table, StreamEnabled=False) to have it made anew")
+    return "" if stream["StreamViewType"] == "NEW_AND_OLD_IMAGES" else f"carries {stream['StreamViewType']}, not both images"
 
 
 def _stream(aws: Aws) -> str:

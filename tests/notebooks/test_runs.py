@@ -58,6 +58,7 @@ def test_it_runs_alone_from_nothing(local, tmp_path, chapter):
 ORDER_SEED = 7  # another one gives another order, which has to pass as well
 
 
+@pytest.mark.timeout(1800)  # two dozen chapters run, one after the other
 def test_chapters_pass_in_any_order_with_a_kernel_restart_in_the_middle(local, tmp_path):
     """As a learner jumps about: half of a chapter, "Restart kernel", all of it from the top; what is missing is caught up with."""
     order = random.Random(ORDER_SEED).sample(CHAPTERS, len(CHAPTERS))
