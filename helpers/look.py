@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import islice
 
 import pandas as pd
@@ -24,6 +24,12 @@ def table_stream_arn(aws: Aws) -> str:
     if not table.get("StreamSpecification", {}).get("StreamEnabled"):
         raise LookupError(f"The stream of table {table['TableName']} is off: chapter 02 switches it on.")
     return table["LatestStreamArn"]
+
+
+def _switched_on(arn: str) -> datetime:
+    """When a table's stream was switched on, by its ARN: that ends in the stream's label, "a timestamp, in ISO 8601 format"
+    (DynamoDB's API reference, StreamDescription [C]); that it is in UTC is likely [L]."""
+    return datetime.fromisoformat(arn.rpartition("/")[2]).replace(tzinfo=UTC)
 
 
 def change_events(aws: Aws, after: str | int = 0) -> list[dict]:
@@ -177,6 +183,22 @@ def lake_records(aws: Aws) -> list[tuple[str, dict]]:
             for line in _lines(aws, key)]
 
 
+def stale_pipe(aws: Aws) -> str:
+    """Why the pipe cannot go on and has to be made anew, which makes it begin again at the oldest change event; "" if it can.
+
+    Raises ClientError if pipe, table or stream are not there, LookupError if the table's stream is off.
+    """
+    pipe = aws.client("pipes").describe_pipe(Name=aws.settings.pipe)
+    if pipe["Source"] != table_stream_arn(aws):
+        return "reads a stream of the table that was switched off"  # a new one has a new ARN (FAILURES.md, row 14)
+    if pipe["Target"] != aws.settings.stream_arn:
+        return f"writes to {pipe['Target']}"
+    stream = aws.client("kinesis").describe_stream_summary(StreamName=aws.settings.stream)["StreamDescriptionSummary"]
+    if pipe["CreationTime"] < stream["StreamCreationTimestamp"]:
+        return "has carried its events into an earlier stream"
+    return "is CREATE_FAILED" if pipe["CurrentState"] == "CREATE_FAILED" else ""
+
+
 def gap_in_lake(aws: Aws) -> str:
     """Why the lake cannot hold every change of the table since its delivery stream was made; "" if it can.
 
@@ -189,8 +211,7 @@ def gap_in_lake(aws: Aws) -> str:
         return "has no delivery stream"
     began = described["DeliveryStreamDescription"]["CreateTimestamp"]
     stream = aws.client("kinesis").describe_stream_summary(StreamName=aws.settings.stream)["StreamDescriptionSummary"]
-    source = aws.client("dynamodbstreams").describe_stream(StreamArn=table_stream_arn(aws))["StreamDescription"]
-    if began < source["CreationRequestDateTime"]:
+    if began < _switched_on(table_stream_arn(aws)):
         return "began with an earlier stream of the table"
     if began < stream["StreamCreationTimestamp"]:
         return "began with an earlier stream"

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 
 from botocore.exceptions import ClientError
 
-from .look import gap_in_lake, table_stream_arn
+from .clean_up import says_gone
+from .look import gap_in_lake, stale_pipe, table_stream_arn
 from .policies import POLICY_NAME, permissions
 from .session import Aws
 
+_GONE = re.compile("NotFound|NoSuch|404")  # in the code with which a service says that it has no such resource
 _MOVING = re.compile("is (CREATING|DELETING|UPDATING|STARTING|STOPPING|Pending)$")
 
 
@@ -36,6 +38,18 @@ def _is(state: str, wanted: str) -> str:
     return "" if state == wanted else f"is {state}"
 
 
+def _lost(probe: Callable[[], str]) -> str:
+    """What `probe` says of a resource that is there; it may have lost what it depends on."""
+    try:
+        return probe()
+    except LookupError:
+        return "has lost the table's stream"
+    except ClientError as error:
+        if not _GONE.search(error.response["Error"]["Code"]):
+            raise
+        return "has lost the stream or the table"
+
+
 def _table(aws: Aws) -> str:
     return _is(aws.client("dynamodb").describe_table(TableName=aws.settings.table)["Table"]["TableStatus"], "ACTIVE")
 
@@ -45,8 +59,7 @@ def _table_stream(aws: Aws) -> str:
     stream = table.get("StreamSpecification", {})
     if not stream.get("StreamEnabled"):
         return "is off"
-    return "" if stream["StreamViewType"] == "NEW_AND_OLD_IMAGES" else (
-        f"carries {stream['StreamViewType']}: switch it off (update_table, StreamEnabled=False) to have it made anew")
+    return "" if stream["StreamViewType"] == "NEW_AND_OLD_IMAGES" else f"carries {stream['StreamViewType']}, not both images"
 
 
 def _stream(aws: Aws) -> str:
@@ -58,19 +71,19 @@ def _role(hop: str, **values: Callable[[Aws], str]) -> Callable[[Aws], str]:
     """A probe of a hop's role: is it there, and may it do what it needs, no more and no less?"""
     def probe(aws: Aws) -> str:
         found = aws.client("iam").get_role_policy(RoleName=getattr(aws.settings, f"{hop}_role"), PolicyName=POLICY_NAME)
-        needed = permissions(aws.settings, hop, **{name: value(aws) for name, value in values.items()})
-        return "" if found["PolicyDocument"] == needed else "has other permissions than it needs"
+
+        def compare() -> str:
+            needed = permissions(aws.settings, hop, **{name: value(aws) for name, value in values.items()})
+            return "" if found["PolicyDocument"] == needed else "has other permissions than it needs"
+        return _lost(compare)
     return probe
 
 
 def _pipe(aws: Aws) -> str:
     pipe = aws.client("pipes").describe_pipe(Name=aws.settings.pipe)
-    if pipe["Source"] != table_stream_arn(aws):
-        return "reads a stream of the table that was switched off"
-    if pipe["Target"] != aws.settings.stream_arn:
-        return f"writes to {pipe['Target']}"
     key = pipe.get("TargetParameters", {}).get("KinesisStreamParameters", {}).get("PartitionKey", "")
-    return _is(pipe["CurrentState"], "RUNNING") or ("" if key.startswith("$.") else f"has a constant as partition key, {key!r}")
+    return _lost(lambda: stale_pipe(aws)) or _is(pipe["CurrentState"], "RUNNING") or (
+        "" if key.startswith("$.") else f"has a constant as partition key, {key!r}")
 
 
 def _function(aws: Aws) -> str:
@@ -86,6 +99,11 @@ def _bucket(aws: Aws) -> str:
 def _delivery_stream(aws: Aws) -> str:
     found = aws.client("firehose").describe_delivery_stream(DeliveryStreamName=aws.settings.delivery_stream)
     return _is(found["DeliveryStreamDescription"]["DeliveryStreamStatus"], "ACTIVE")
+
+
+def _lake(aws: Aws) -> str:
+    _bucket(aws)
+    return _lost(lambda: gap_in_lake(aws))
 
 
 def _database(aws: Aws) -> str:
@@ -108,6 +126,15 @@ def _lake_table(aws: Aws) -> str:
     return ""
 
 
+def _workgroup(aws: Aws) -> str:
+    return _is(aws.client("athena").get_work_group(WorkGroup=aws.settings.workgroup)["WorkGroup"]["State"], "ENABLED")
+
+
+def _view(aws: Aws) -> str:
+    aws.client("glue").get_table(DatabaseName=aws.settings.database, Name="current_orders")
+    return ""
+
+
 # By chapter, in the order in which they are built. A probe returns what is amiss, "" if nothing is; what is not there raises.
 RESOURCES: list[tuple[str, str, Callable[[Aws], str]]] = [
     ("01", "the table", _table),
@@ -120,12 +147,14 @@ RESOURCES: list[tuple[str, str, Callable[[Aws], str]]] = [
     ("05", "the bucket", _bucket),
     ("05", "the delivery stream's role", _role("delivery")),
     ("05", "the delivery stream", _delivery_stream),
-    ("05", "the lake", gap_in_lake),
+    ("05", "the lake", _lake),
     ("06", "the catalogue's database", _database),
     ("06", "the classifier", _classifier),
     ("06", "the crawler's role", _role("crawler")),
     ("06", "the crawler", _crawler),
     ("06", "the lake's table", _lake_table),
+    ("07", "the workgroup", _workgroup),
+    ("07", "the view current_orders", _view),
 ]
 
 
@@ -138,9 +167,7 @@ def look_at(aws: Aws, chapters: Iterable[str]) -> list[Finding]:
 def _amiss(aws: Aws, probe: Callable[[Aws], str]) -> str:
     try:
         return probe(aws)
-    except LookupError:  # the table's stream, by which others are judged, is off
-        return "has lost the table's stream"
     except ClientError as error:
-        if not re.search("NotFound|NoSuch|404", error.response["Error"]["Code"]):
+        if not _GONE.search(error.response["Error"]["Code"]):
             raise
         return "is not there"

@@ -1,4 +1,4 @@
-"""Running chapters: which are missing, a learner's copies, what a run says at its end, and the commands around it."""
+"""Running chapters: which are missing, what a run says at its end, and the commands around it."""
 
 import base64
 import subprocess
@@ -10,6 +10,7 @@ import pytest
 from helpers import chapters
 from helpers.chapters import CHAPTERS, Chapter, ChapterFailed, Result
 from helpers.checks import MARK
+from helpers.resources import RESOURCES, Finding
 from helpers.settings import Settings
 
 
@@ -28,8 +29,10 @@ def command(*words):
 class Connected:
     """Enough of a connection for the chapters' own questions."""
 
+    clock_scale = 20
+
     def __init__(self, aws, settings):
-        self.client, self.settings = aws.client, settings
+        self.client, self.settings = aws and aws.client, settings
 
 
 def test_on_a_fresh_aws_all_earlier_chapters_that_build_something_are_missing(aws):
@@ -46,28 +49,38 @@ def test_what_is_there_is_not_missing_and_what_follows_a_gap_is(aws):
     aws.client("kinesis").create_stream(StreamName=settings.stream, ShardCount=1)
     try:
         missing = chapters.missing(Connected(aws, settings), "05")
-        assert [chapter.number for chapter in missing] == ["02", "03", "04"], "03 comes after a gap, so it runs again"
+        assert [chapter.number for chapter in missing] == ["02", "03", "04"], "03 builds upon 02, so it runs again"
     finally:
         dynamodb.delete_table(TableName=settings.table)
         aws.client("kinesis").delete_stream(StreamName=settings.stream)
 
 
-def test_learners_get_copies_without_outputs_with_their_settings_and_keep_their_edits(tmp_path, monkeypatch):
-    source = 'target: str = "local"  # the switch\naccount: str = ""  # 12 digits\nseed: int = 42  # same seed, same orders'
-    (tmp_path / "notebooks" / "images").mkdir(parents=True)
-    monkeypatch.setattr(chapters, "NOTEBOOKS", tmp_path / "notebooks")
-    monkeypatch.setattr(chapters, "CHAPTERS", [Chapter("01_a", 5), Chapter("02_b", 5)])
-    for stem in ("01_a", "02_b"):
-        nbformat.write(notebook(source, "1 + 1", outputs=["2"], tags=["parameters"]), tmp_path / "notebooks" / f"{stem}.ipynb")
-    mine = tmp_path / "mine"
-    mine.mkdir()
-    (mine / "02_b.ipynb").write_text("my own edits")
-    assert chapters.copy_for_learner(mine, Settings(target="aws", account="012345678901", seed=7)) == ["01_a"]
-    copy = nbformat.read(mine / "01_a.ipynb", as_version=4)
-    assert copy.cells[0].source == ('target: str = "aws"  # the switch\naccount: str = "012345678901"  # 12 digits\n'
-                                    "seed: int = 7  # same seed, same orders")
-    assert copy.cells[1].outputs == []
-    assert (mine / "02_b.ipynb").read_text() == "my own edits"
+@pytest.mark.parametrize("amiss, numbers", [
+    ([], []), (["04"], ["04"]), (["04", "06"], ["04", "06"]), (["03"], ["03", "04", "05", "06"]), (["01", "06"], ["01", "02", "03", "04", "05", "06"])])
+def test_a_chapter_that_others_build_upon_takes_them_along_and_the_others_run_alone(amiss, numbers):
+    findings = [Finding(number, f"what {number} builds", "is broken" if number in amiss else "") for number, _, _ in RESOURCES]
+    todo = chapters.to_run(findings, "07")
+    assert [chapter.number for chapter in todo] == numbers
+    for line, chapter in zip(chapters.what_runs(findings, todo), todo, strict=True):
+        broken = chapter.number in amiss
+        assert line.startswith(chapter.stem)
+        assert (f"because what {chapter.number} builds is broken" in line) == broken
+        assert ("because what it builds upon is made anew" in line) == (not broken)
+
+
+def test_what_is_still_amiss_after_its_chapter_has_run_is_an_error_that_names_it(monkeypatch):
+    monkeypatch.setattr(chapters, "look_at", lambda aws, numbers: [Finding("04", "the pipe", "writes to another stream")])
+    monkeypatch.setattr(chapters, "run", lambda *_: [])
+    with pytest.raises(ChapterFailed, match="Chapter 04 has run, but the pipe writes to another stream."):
+        chapters.catch_up(Connected(None, Settings()), "05")
+
+
+def test_catching_up_waits_for_what_is_on_its_way(monkeypatch, capsys):
+    states = iter(["is STOPPING"] * 3 + [""] * 9)
+    monkeypatch.setattr(chapters, "look_at", lambda aws, numbers: [Finding("04", "the pipe", next(states))])
+    monkeypatch.setattr(chapters, "run", lambda *_: pytest.fail("nothing has to run"))
+    chapters.catch_up(Connected(None, Settings()), "05")
+    assert capsys.readouterr().out.endswith("ready for chapter 05\n")
 
 
 def test_a_run_passes_only_what_differs_so_that_a_default_run_is_the_notebook_as_written():
@@ -190,4 +203,4 @@ def test_words_for_pytest_reach_it_options_first_too():
 
 def test_help_names_every_command():
     code, printed = command("--help")
-    assert code == 0 and all(word in printed for word in ("run", "lab", "test", "bench", "notebooks", "exercises", "clean"))
+    assert code == 0 and all(re.search(rf"^    {word}\b", printed, re.M) for word in COMMANDS)

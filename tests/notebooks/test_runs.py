@@ -1,11 +1,18 @@
 """The chapters as a headless run executes them: in order, with other parameters, twice, each alone, and against their outputs."""
 
 import os
+import random
 import subprocess
 import sys
+import tempfile
 
+import nbformat
 import papermill
 import pytest
+from jupyter_core.utils import run_sync
+from nbclient import NotebookClient
+from papermill.iorw import load_notebook_node
+from papermill.parameterize import parameterize_notebook
 
 from helpers import chapters
 from helpers.chapters import CHAPTERS, NOTEBOOKS, ROOT
@@ -46,6 +53,33 @@ def test_all_chapters_run_again_on_the_local_aws_they_left(local, tmp_path):
 def test_it_runs_alone_from_nothing(local, tmp_path, chapter):
     [result] = chapters.run([chapter], Settings(prefix="alone", changes=120, rate=0), tmp_path)
     assert result.checkpoints
+
+
+ORDER_SEED = 7  # another one gives another order, which has to pass as well
+
+
+@pytest.mark.timeout(1800)  # two dozen chapters run, one after the other
+def test_chapters_pass_in_any_order_with_a_kernel_restart_in_the_middle(local, tmp_path):
+    """As a learner jumps about: half of a chapter, "Restart kernel", all of it from the top; what is missing is caught up with."""
+    order = random.Random(ORDER_SEED).sample(CHAPTERS, len(CHAPTERS))
+    print("seed", ORDER_SEED, "order", [chapter.number for chapter in order])  # pytest shows it when the test fails
+    parameters = {"prefix": "jump", "changes": 60, "rate": 0}
+    for chapter in order:
+        notebook = parameterize_notebook(load_notebook_node(str(chapter.path)), parameters)
+        half = nbformat.v4.new_notebook(cells=notebook.cells[:len(notebook.cells) // 2], metadata=notebook.metadata)
+        with tempfile.TemporaryDirectory() as sockets:
+            client = NotebookClient(half, timeout=chapters.CELL_SECONDS, resources={"metadata": {"path": str(NOTEBOOKS)}},
+                                    kernel_name="python3", config=chapters._kernel_config(sockets))
+            with client.setup_kernel():
+                for index, cell in enumerate(half.cells):
+                    client.execute_cell(cell, index)
+                client.kc.stop_channels()
+                run_sync(client.km.restart_kernel)(now=True)
+                client.start_new_kernel_client()
+                client.nb = notebook
+                for index, cell in enumerate(notebook.cells):
+                    client.execute_cell(cell, index)
+        assert chapters.count_checkpoints(notebook) == chapters.count_checkpoints(nbformat.read(chapter.path, as_version=4)), chapter.stem
 
 
 def test_the_smallest_run_there_is(local, tmp_path):
