@@ -34,9 +34,12 @@ def install():
 
 
 def pip(*what):
-    """Install from the wheels alone: settings of this user or this company, such as an index of their own, are left aside."""
+    """Install from the wheels alone: settings of this user or this company, such as an index of their own, are left aside.
+
+    Not compiled ahead: Python does it at first use, and only what is used.
+    """
     code = subprocess.call([str(PYTHON), "-m", "pip", "--isolated", "install", "--quiet", "--disable-pip-version-check", "--no-index",
-                            "--find-links", str(WHEELS), "--no-deps", *what],
+                            "--find-links", str(WHEELS), "--no-deps", "--no-compile", *what],
                            cwd=str(HERE), env=dict(os.environ, PIP_CONFIG_FILE=os.devnull))
     if code:
         sys.exit("The packages could not be installed: pip says above why. The system may be older than the one the bundle was made on.")

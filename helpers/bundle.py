@@ -11,6 +11,7 @@ from pathlib import Path
 
 from .environment import ROOT
 
+TOP = "orders-cdc-workbook"  # the one folder in the archive; short, because Windows limits the length of paths
 START = ("start.sh", "start.bat", "start.py", "START.html")  # in bundle/; they stand at the top of the archive
 
 
@@ -28,22 +29,22 @@ def make(folder: Path) -> Path:
     if changed := _call("git", "status", "--porcelain").splitlines():
         print(f"the bundle has commit {commit}, without what you changed since: {len(changed)} file(s)")
     made_for = {"python": "{}.{}".format(*sys.version_info), "system": platform.system(), "machine": platform.machine()}
-    name = "-".join(["orders-cdc-workbook", commit, f"python{made_for['python']}", made_for["system"].lower(), made_for["machine"]])
+    name = "-".join([TOP, commit, f"python{made_for['python']}", made_for["system"].lower(), made_for["machine"]])
     folder.mkdir(parents=True, exist_ok=True)
     archive = folder / f"{name}.zip"
     with tempfile.TemporaryDirectory() as wheels:
         _collect_wheels(Path(wheels))
-        _call("git", "archive", f"--output={archive.resolve()}", f"--prefix={name}/", "HEAD")
+        _call("git", "archive", f"--output={archive.resolve()}", f"--prefix={TOP}/", "HEAD")
         with zipfile.ZipFile(archive, "a") as file:
             for wheel in sorted(Path(wheels).iterdir()):
-                file.write(wheel, f"{name}/wheels/{wheel.name}")  # as they are: wheels are compressed
+                file.write(wheel, f"{TOP}/wheels/{wheel.name}")  # as they are: wheels are compressed
             for key, value in made_for.items():
-                file.writestr(f"{name}/wheels/made-for-{key}", value)
+                file.writestr(f"{TOP}/wheels/made-for-{key}", value)
             for start in START:
                 text = _call("git", "show", f"HEAD:bundle/{start}")
                 if start.endswith(".html"):
                     text = string.Template(text).substitute(made_for, commit=commit)
-                file.writestr(f"{name}/{start}", text.replace("\n", "\r\n") if start.endswith(".bat") else text)
+                file.writestr(f"{TOP}/{start}", text.replace("\n", "\r\n") if start.endswith(".bat") else text)
     return archive
 
 

@@ -18,6 +18,7 @@ from helpers import chapters
 from helpers.chapters import CHAPTERS, NOTEBOOKS, ROOT
 from helpers.localaws import LocalAws
 from helpers.settings import Settings
+from tests import offline
 
 FAST_CLOCK = 60  # the chapters' waits are not what is tested here
 
@@ -104,22 +105,10 @@ def test_committed_outputs_are_those_of_a_new_run(local):
         assert done.returncode == 0, done.stdout[-4000:]
 
 
-OFFLINE = """
-import fcntl, socket, struct, subprocess, sys
-probe = socket.socket()
-fcntl.ioctl(probe, 0x8914, struct.pack("16sh14x", b"lo", 1))  # SIOCSIFFLAGS: the loopback interface up, there is no other
-sys.exit(subprocess.call([sys.executable, "-m", "helpers", "run", "changes=200", "rate=0", "prefix=offline"]))
-"""
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="needs Linux's network namespaces")
-def test_the_run_command_needs_no_network(tmp_path):
+def test_the_run_command_needs_no_network():
     """`python -m helpers run` in a network namespace that has nothing but loopback."""
-    cut_off = ["unshare", "--net", "--map-root-user"]
-    if subprocess.run([*cut_off, "true"], capture_output=True).returncode:
-        pytest.skip("this machine lets nobody make a network namespace")
-    done = subprocess.run([*cut_off, sys.executable, "-c", OFFLINE], cwd=ROOT, capture_output=True, text=True, timeout=900,
-                          env={name: value for name, value in os.environ.items() if not name.startswith("LOCALAWS")})
+    done = offline.run(sys.executable, "-m", "helpers", "run", "changes=200", "rate=0", "prefix=offline", cwd=ROOT,
+                       env={name: value for name, value in os.environ.items() if not name.startswith("LOCALAWS")})
     assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
     assert "lake and table agree" in done.stdout
     for chapter in CHAPTERS:
