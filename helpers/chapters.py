@@ -197,13 +197,33 @@ def merge(results: Iterable[Result]) -> nbformat.NotebookNode:
     return whole
 
 
+# What JupyterLab folds (an exercise's check, its solution with what that prints), a page folds too, under the cell's first line.
+FOLDING = """{% extends 'lab/index.html.j2' %}
+{% macro fold(cell) %}<details class="folded"><summary>{{ cell.source.split('\n')[0].lstrip('# ') | e }}</summary>{% endmacro %}
+{% block html_head %}{{ super() }}<style>.folded > summary { cursor: pointer; margin: .3em 0 .3em 92px; font-family: var(--jp-content-font-family, sans-serif); }</style>{% endblock %}
+{% block codecell %}{% set whole = cell.metadata.get('jupyter', {}).get('outputs_hidden') %}
+{%- if whole %}{{ fold(cell) }}{{ super() }}</details>{% else %}{{ super() }}{% endif %}{% endblock %}
+{% block input_group %}{% set input = cell.metadata.get('jupyter', {}).get('source_hidden') %}
+{%- if input and not cell.metadata.jupyter.get('outputs_hidden') %}{{ fold(cell) }}{{ super() }}</details>
+{%- else %}{{ super() }}{% endif %}{% endblock %}
+"""
+
+
 def write_html(results: Iterable[Result], path: Path) -> None:
     """Write one HTML page with all executed chapters, pictures included, that needs nothing else to be read."""
     from nbconvert import HTMLExporter
 
-    exporter = HTMLExporter(embed_images=True)
-    page, _ = exporter.from_notebook_node(merge(results), {"metadata": {"path": str(NOTEBOOKS), "name": "Orders CDC workbook"}})
+    whole = merge(results)
+    for cell in whole.cells:
+        if cell.cell_type == "markdown":  # nbconvert's own embed_images closes every <details> before what is folded in it
+            cell.source = re.sub(r"\]\((images/.+?\.png)\)", _embedded, cell.source)
+    page, _ = HTMLExporter(raw_template=FOLDING).from_notebook_node(whole, {"metadata": {"name": "Orders CDC workbook"}})
     path.write_text(page, "utf-8")
+
+
+def _embedded(link: re.Match) -> str:
+    """The target of a picture's link as the picture itself."""
+    return f"](data:image/png;base64,{base64.b64encode((NOTEBOOKS / link[1]).read_bytes()).decode()})"
 
 
 def agreement(results: Iterable[Result]) -> str:

@@ -105,7 +105,7 @@ def _verdict(judge: Callable[..., str | None], answers: dict[str, object], why: 
     try:
         wrong = judge(**answers)
     except Exception as error:  # whatever an answer does, the notebook goes on
-        wrong = f"your answer stopped the check with {type(error).__name__}: {error}"
+        wrong = f"your answer stopped the check with {type(error).__name__}: {error}."
     return f"{WRONG} {wrong}" if wrong else f"{RIGHT} {why}"
 
 

@@ -98,7 +98,7 @@ def banner(aws: Aws) -> str:
 def cost_estimate(settings: Settings) -> str:
     """What one run costs on real AWS, roughly. List prices of us-east-1, from memory and third parties: check before relying."""
     hourly = settings.shards * 0.015
-    crawls = 8 * 0.15  # each is billed ten minutes of two DPUs at least
+    crawls = 9 * 0.15  # each is billed ten minutes of two DPUs at least
     return (f"about ${crawls + 0.05:.2f} for one run (mostly the crawls) and ${hourly:.3f} for every hour that the "
             f"{settings.shards}-shard stream exists; list prices of us-east-1, check yours")
 

@@ -1,13 +1,16 @@
 """Running chapters: which are missing, what a run says at its end, and the commands around it."""
 
 import base64
+import re
 import subprocess
 import sys
 
 import nbformat
 import pytest
+from bs4 import BeautifulSoup
 
 from helpers import chapters
+from helpers.__main__ import COMMANDS
 from helpers.chapters import CHAPTERS, Chapter, ChapterFailed, Result
 from helpers.checks import MARK
 from helpers.resources import RESOURCES, Finding
@@ -171,6 +174,27 @@ def test_on_one_page_pictures_are_in_the_page_itself(tmp_path, monkeypatch):
     chapters.write_html([Result(Chapter("01_a", 5), 1.0, 0, tmp_path / "01_a.ipynb")], tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text("utf-8")
     assert PIXEL in page and 'src="images' not in page
+
+
+def test_a_page_folds_what_jupyterlab_folds_and_hints_stay_in_their_folds(tmp_path):
+    """The source of a check, all of a solution, and what a chapter's own <details> hold: unseen until somebody unfolds them."""
+    book = notebook("# Check: run me\nchecked = 1", "# Solution\nsolved = 2", outputs=["solved it"])
+    book.cells[0].outputs = [nbformat.v4.new_output("stream", text="not attempted")]
+    book.cells[0].metadata["jupyter"] = {"source_hidden": True}
+    book.cells[1].metadata["jupyter"] = {"source_hidden": True, "outputs_hidden": True}
+    book.cells.insert(0, nbformat.v4.new_markdown_cell("A task.\n\n<details>\n<summary>Hint</summary>\n\nA `hint`.\n\n</details>"))
+    nbformat.write(book, tmp_path / "01_a.ipynb")
+    chapters.write_html([Result(Chapter("01_a", 5), 1.0, 0, tmp_path / "01_a.ipynb")], tmp_path / "page.html")
+    page = BeautifulSoup((tmp_path / "page.html").read_text("utf-8"), "html.parser")
+    folds = {fold.summary.text: fold.text for fold in page.find_all("details") if not fold.has_attr("open")}
+    assert list(folds) == ["Hint", "Check: run me", "Solution"]
+    assert "A hint." in folds["Hint"] and "checked" in folds["Check: run me"]
+    assert "solved = 2" in folds["Solution"] and "solved it" in folds["Solution"]
+    for fold in page.find_all("details"):
+        fold.decompose()
+    seen = page.body.text
+    assert "A task." in seen and "not attempted" in seen
+    assert not any(word in seen for word in ("hint", "checked", "solved"))
 
 
 def test_the_line_in_which_lake_and_table_agree_is_found_and_its_absence_is_an_error(tmp_path):

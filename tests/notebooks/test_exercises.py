@@ -104,7 +104,7 @@ def test_a_chapter_full_of_wrong_answers_runs_to_its_end_and_each_gets_a_sentenc
     for cell, (mark, name, answer) in expected.items():
         if mark == WRONG:
             assert "stopped the check" not in told[cell], (name, answer, told[cell])
-            assert len(told[cell].split()) >= 8 and told[cell].endswith("."), (name, answer, told[cell])
+            assert len(told[cell].split()) >= 8, (name, answer, told[cell])
     assert "300 change events, none missing, none twice" in chapters.agreement(results)
 
 

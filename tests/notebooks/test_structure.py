@@ -7,11 +7,14 @@ import nbformat
 import pytest
 
 from helpers.chapters import CHAPTERS, NOTEBOOKS
+from helpers.exercises import exercises
 from helpers.settings import Settings
 
 CHAPTER_IDS = [chapter.stem for chapter in CHAPTERS]
+WITH_EXERCISES = [chapter for chapter in CHAPTERS if "01" <= chapter.number <= "07"]
 MACHINE_PATHS = re.compile(r"/(work|root|home|tmp|Users|private|var)/|[A-Z]:\\\\")
 each_chapter = pytest.mark.parametrize("notebook", CHAPTERS, ids=CHAPTER_IDS, indirect=True)
+each_with_exercises = pytest.mark.parametrize("notebook", WITH_EXERCISES, ids=[chapter.stem for chapter in WITH_EXERCISES], indirect=True)
 
 
 @pytest.fixture
@@ -90,6 +93,37 @@ def test_checkpoints_assert(notebook):
         assert ("checkpoint" in tags(cell)) == bool(re.search(r"^check\(", cell.source, re.M)), cell.source
         for call in (node for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "check"):
             assert not isinstance(call.args[1], ast.Constant), "a check that cannot fail"
+
+
+@each_with_exercises
+def test_two_or_three_exercises_stand_before_the_end_each_with_a_title_and_hints(notebook):
+    found, titles = list(exercises(notebook)), headings(notebook)
+    place = titles.index((2, "Exercises"))
+    assert 2 <= len(found) <= 3
+    assert [level for level, _ in titles[place:place + len(found) + 2]] == [2, *[3] * len(found), 2]
+    assert titles[place + len(found) + 1] == (2, "On real AWS")
+    tasks = "\n".join(cell.source for cell in cells(notebook, "markdown")).split("\n## Exercises\n")[1].split("\n### ")[1:]
+    for task in tasks:
+        hints = re.findall(r"<details>\n<summary>([^<]+)</summary>\n\n(.+?)\n\n</details>", task, re.S)
+        assert [name for name, _ in hints] == ["Hint", "Another hint", "Nearly the answer"]
+
+
+@each_with_exercises
+def test_an_exercise_is_three_cells_of_which_check_and_solution_are_folded(notebook):
+    found = list(exercises(notebook))
+    assert len({exercise.name for exercise in found}) == len(found)
+    of_exercises = [cell.id for cell in notebook.cells if {"exercise", "exercise-check", "solution"} & set(tags(cell))]
+    assert of_exercises == [cell.id for given, check, solution in found for cell in (given, check, solution)], "none without the others"
+    for given, check, solution in found:
+        assert re.fullmatch(rf"x{solution.metadata['exercise']['name']}", given.id)
+        assert tags(given) == ["exercise", "raises-exception"], "an answer that raises must not end a run of all cells"
+        assert tags(check) == ["exercise-check", "nbval-check-output"] and "solution" in tags(solution)
+        assert check.metadata.jupyter == {"source_hidden": True}
+        assert solution.metadata.jupyter == {"source_hidden": True, "outputs_hidden": True}
+        first, decorator, judge = check.source.split("\n")[:3]
+        assert first == "# Check: run me after your answer" and decorator.startswith("@self_check(")
+        lines = solution.source.split("\n")
+        assert (lines[0], lines[-1]) == ("# Solution", re.match(r"def (check_\w+)", judge)[1] + "()")
 
 
 @each_chapter
