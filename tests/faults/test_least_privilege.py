@@ -288,8 +288,8 @@ class CrawlerHop(Hop):
                 self.glue.delete_partition(**self.where, PartitionValues=partition["Values"])
             else:
                 storage = partition["StorageDescriptor"]
-                self.glue.update_partition(**self.where, PartitionValueList=partition["Values"], PartitionInput={
-                    "Values": partition["Values"], "StorageDescriptor": {**storage, "Columns": storage["Columns"][:1]}})
+                self.glue.batch_update_partition(**self.where, Entries=[{"PartitionValueList": partition["Values"], "PartitionInput": {
+                    "Values": partition["Values"], "StorageDescriptor": {**storage, "Columns": storage["Columns"][:1]}}}])
 
     def work(self):
         for name in self.crawlers:
@@ -326,6 +326,7 @@ HOP: dict[str, Callable[[Aws, str], Hop]] = {"pipe": PipeHop, "delivery": Delive
 def pipeline(tmp_path_factory):
     """The pipeline as chapters 01 to 06 leave it."""
     with LocalAws.temporary(clock_scale=60) as local, pytest.MonkeyPatch.context() as environment:
+        local.start()
         environment.setenv("LOCALAWS_PORT", str(local.port))
         environment.setenv("LOCALAWS_DIR", str(local.directory))
         for name in ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION", "AWS_REGION"):
