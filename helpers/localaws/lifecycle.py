@@ -23,7 +23,7 @@ from . import settings
 from .clock import DEFAULT_SCALE
 
 START_SECONDS = 20.0  # it answers within 2 s on a laptop; a loaded machine may take longer
-STOP_SECONDS = 20.0
+STOP_SECONDS = 60.0   # what it holds is lost if it is ended before it has saved it
 
 
 class LocalAwsError(RuntimeError):
