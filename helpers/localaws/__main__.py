@@ -28,7 +28,7 @@ def status(local: LocalAws, _options) -> None:
         sys.exit(f"not running on port {local.port}; `start` starts it")
     print(f"running at {found.endpoint} (process {found.pid}, {time.time() - found.started:.0f} s, "
           f"{found.memory() / 2**20:.0f} MiB)\naccount {found.account}, region {found.region}, clock {found.clock_scale:g} : 1"
-          f"{', shards as limited as AWS limits them' if found.shard_limits else ''}\nstate and log in {found.directory}")
+          f"{f', shards at {found.shard_limits:g} of the limits' if found.shard_limits else ''}\nstate and log in {found.directory}")
     if found.joint_restarts:
         print(f"its joints were started again {found.joint_restarts} time(s); `logs` says why")
 
@@ -52,7 +52,7 @@ def env(local: LocalAws, _options) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m helpers.localaws", description="The local AWS, by command. LOCALAWS_PORT, "
-                                     "LOCALAWS_CLOCK_SCALE, LOCALAWS_SHARD_LIMITS (1: what a shard takes is limited as on AWS), LOCALAWS_DIR "
+                                     "LOCALAWS_CLOCK_SCALE, LOCALAWS_SHARD_LIMITS (1: shards throttle as AWS's do), LOCALAWS_DIR "
                                      "(its folder) and LOCALAWS_NAME (a port and a folder of that name) in the environment choose what "
                                      "no option does.")
     parser.add_argument("--port", type=int, help="its port (LOCALAWS_PORT, or 4566)")

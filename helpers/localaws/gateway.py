@@ -188,7 +188,7 @@ class Replaced(Forwarded):
         """Its state is the joint's own."""
 
 
-def install(joints: Joints, clock: Clock, *, shard_limits: bool) -> None:
+def install(joints: Joints, clock: Clock, *, shard_limits: float) -> None:
     """Put the joints into MiniStack's table of services, and let its own do as AWS does."""
     import ministack.app as ministack
     from ministack.core import iam_actions, iam_evaluator
@@ -203,7 +203,7 @@ def install(joints: Joints, clock: Clock, *, shard_limits: bool) -> None:
     name_resources(iam_actions, dynamodb_streams, kinesis)
     expire_at_little_cost(kinesis)
     if shard_limits:
-        limit_writes(kinesis)
+        limit_writes(kinesis, shard_limits)
 
 
 def application(ministack_app, describe):
@@ -274,7 +274,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--directory", type=Path, required=True)
     parser.add_argument("--clock-scale", type=float, required=True)
-    parser.add_argument("--shard-limits", action="store_true")
+    parser.add_argument("--shard-limits", type=float, required=True)
     options = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", stream=sys.stderr)
     listener = bind(options.port)

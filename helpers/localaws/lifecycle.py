@@ -26,7 +26,7 @@ from . import settings
 from .clock import DEFAULT_SCALE
 
 START_SECONDS = 20.0  # it answers within 2 s on a laptop; a loaded machine may take longer
-STOP_SECONDS = 20.0
+STOP_SECONDS = 60.0   # what it holds is lost if it is ended before it has saved it
 
 
 class LocalAwsError(RuntimeError):
@@ -45,7 +45,7 @@ class Status:
     started: float
     directory: str
     joint_restarts: int
-    shard_limits: bool
+    shard_limits: float
 
     @property
     def endpoint(self) -> str:
@@ -74,27 +74,29 @@ class LocalAws:
     Unless given, the port is LOCALAWS_PORT or 4566, the directory LOCALAWS_DIR or one in the user's state folder, and the
     clock's scale LOCALAWS_CLOCK_SCALE or 20 (60 s of waiting pass in 3 s; 1 is AWS's own pace). Several on one machine take
     names: LOCALAWS_NAME chooses a port, always the same for a name, and a directory of that name. Two names that have one
-    port by chance do not share it: the second is refused, and LOCALAWS_PORT is its way out. With `shard_limits`, unless given
-    LOCALAWS_SHARD_LIMITS or 0, each shard of a Kinesis stream takes what it takes on AWS and throttles what is above it;
-    without, it takes what the machine can.
+    port by chance do not share it: the second is refused, and LOCALAWS_PORT is its way out. `shard_limits`, unless given
+    LOCALAWS_SHARD_LIMITS or 0, is how much of AWS's limit a shard of a Kinesis stream takes before it throttles: 1 is AWS's, a
+    share such as 0.1 for machines that cannot write that fast, and 0 is none.
     """
 
     def __init__(self, port: int | None = None, directory: Path | None = None, clock_scale: float | None = None,
-                 shard_limits: bool | None = None):
+                 shard_limits: float | None = None):
         name = _name()
         self.port = _number("LOCALAWS_PORT", _port_of(name), int) if port is None else port
         self.clock_scale = _number("LOCALAWS_CLOCK_SCALE", DEFAULT_SCALE, float) if clock_scale is None else clock_scale
-        self.shard_limits = bool(_number("LOCALAWS_SHARD_LIMITS", 0, int)) if shard_limits is None else shard_limits
+        self.shard_limits = _number("LOCALAWS_SHARD_LIMITS", 0, float) if shard_limits is None else shard_limits
         if not 1 <= self.port <= 65535:
             raise LocalAwsError(f"Port {self.port} does not exist: choose one between 1024 and 65535.")
         if not 0 < self.clock_scale < math.inf:
             raise LocalAwsError(f"The clock's scale must be a number above 0, not {self.clock_scale}: 1 gives AWS's own waits.")
+        if self.shard_limits != 0 and not 0.001 <= self.shard_limits < math.inf:
+            raise LocalAwsError(f"The limits of shards are a share of AWS's, such as 1 or 0.1, or 0 for none, not {self.shard_limits}.")
         home = os.environ.get("LOCALAWS_DIR") or platformdirs.user_state_path("localaws") / (name or str(self.port))
         self.directory = Path(directory or home).resolve()
 
     @classmethod
     @contextlib.contextmanager
-    def temporary(cls, clock_scale: float | None = None, shard_limits: bool | None = None) -> Iterator["LocalAws"]:
+    def temporary(cls, clock_scale: float | None = None, shard_limits: float | None = None) -> Iterator["LocalAws"]:
         """One of your own on a free port, in a folder that is removed with it. It is not started yet."""
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -136,7 +138,7 @@ class LocalAws:
         with self._open_log() as log:
             child = subprocess.Popen(
                 [sys.executable, "-m", f"{__package__}.gateway", "--port", str(self.port), "--directory", str(self.directory),
-                 "--clock-scale", str(self.clock_scale), *(["--shard-limits"] if self.shard_limits else [])],
+                 "--clock-scale", str(self.clock_scale), "--shard-limits", str(self.shard_limits)],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.directory,
                 # Its own session: a kernel that is interrupted or ends does not take it along.
                 start_new_session=True)

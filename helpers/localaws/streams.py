@@ -5,7 +5,6 @@ import json
 import threading
 import time
 import types
-from dataclasses import dataclass, field
 
 from .clock import Clock
 
@@ -124,31 +123,27 @@ def expire_at_little_cost(kinesis) -> None:
     kinesis._expire_records, kinesis._expire_iterators = expire_records, expire_iterators
 
 
-@dataclass
 class Allowance:
-    """What a shard still takes at the moment: a second's worth at most, filled up as time passes.
+    """What a shard still takes at the moment, of records and bytes: a second's worth at most, filled up as time passes.
 
     How AWS measures a second is unknown [U]; like this, a shard that was idle takes a whole second's worth at once.
     """
 
-    records: float = RECORDS_A_SECOND
-    bytes: float = BYTES_A_SECOND
-    at: float = field(default_factory=time.monotonic)
+    def __init__(self, share: float = 1.0):
+        self._full = self._left = (RECORDS_A_SECOND * share, BYTES_A_SECOND * share)
+        self._at = time.monotonic()
 
     def take(self, size: int) -> bool:
-        """Whether the shard takes a record of `size` bytes, its key among them. The largest one needs a whole second's worth."""
+        """Whether the shard takes a record of `size` bytes, its key among them. The largest ones need a whole second's worth."""
         now = time.monotonic()
-        self.records = min(RECORDS_A_SECOND, self.records + (now - self.at) * RECORDS_A_SECOND)
-        self.bytes = min(BYTES_A_SECOND, self.bytes + (now - self.at) * BYTES_A_SECOND)
-        self.at = now
-        if self.records < 1 or self.bytes < min(size, BYTES_A_SECOND):
-            return False
-        self.records, self.bytes = self.records - 1, self.bytes - size
-        return True
+        records, octets = (min(full, left + (now - self._at) * full) for full, left in zip(self._full, self._left))
+        taken = records >= 1 and octets >= min(size, self._full[1])
+        self._at, self._left = now, (records - taken, octets - size * taken)
+        return taken
 
 
-def limit_writes(kinesis) -> None:
-    """Let shards take no more than AWS's do: what is above it is throttled, record by record [C, `BC:kinesis` PutRecords].
+def limit_writes(kinesis, share: float) -> None:
+    """Let shards take no more than `share` of what AWS's do: the rest is throttled, record by record [C, `BC:kinesis` PutRecords].
 
     A refused record's message is that of the guide's example of a partly successful PutRecords [C].
     """
@@ -159,7 +154,7 @@ def limit_writes(kinesis) -> None:
         """Why `record` is not taken, as PutRecords says it."""
         key, place = record.get("PartitionKey", ""), record.get("ExplicitHashKey")
         shard = kinesis._route_to_shard(int(place) if place else kinesis._partition_key_to_hash(key), stream)
-        allowance = allowances.setdefault((stream["StreamARN"], shard), Allowance())
+        allowance = allowances.setdefault((stream["StreamARN"], shard), Allowance(share))
         if allowance.take(len(record.get("Data", "")) * 3 // 4 + len(key.encode())):
             return None
         return {"ErrorCode": "ProvisionedThroughputExceededException", "ErrorMessage":

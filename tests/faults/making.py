@@ -21,7 +21,6 @@ def built(local: LocalAws, prefix: str, runs: Path) -> Iterator[Aws]:
         environment.setenv("LOCALAWS_PORT", str(local.port))
         environment.setenv("LOCALAWS_DIR", str(local.directory))
         environment.setenv("LOCALAWS_CLOCK_SCALE", str(local.clock_scale))
-        environment.setenv("LOCALAWS_SHARD_LIMITS", str(int(local.shard_limits)))
         for name in _AWS_VARIABLES:
             environment.delenv(name, raising=False)
         local.start()

@@ -59,8 +59,8 @@ chosen. What is not supported is refused with an error of AWS's shape that names
 it starts gives AWS's own pace. `LOCALAWS_PORT` (4566) and `LOCALAWS_DIR` choose its port and the folder of its state and log.
 
 **Its shards are not limited, unless you ask for it.** AWS throttles what is more than 1,000 records or 1 MiB a second on one shard; here a
-shard takes what the machine can, so that a small one is not held up by a laptop's limit and AWS's. With `LOCALAWS_SHARD_LIMITS=1` when it
-starts, shards throttle as AWS's do.
+shard takes what the machine can. With `LOCALAWS_SHARD_LIMITS=1` when it starts, shards throttle as AWS's do, and with 0.1 at a tenth of
+that, for machines that cannot write faster.
 
 **What it is not.** It is one machine, with one account (`000000000000`) unless you sign with another key of 12 digits, and it promises
 neither AWS's throughput nor its prices. It listens on loopback only and has not been compared with a real account by the people who

@@ -295,7 +295,7 @@ def test_records_of_a_mebibyte_and_items_of_400_kilobytes_pass(aws):
 
 def test_shards_that_are_limited_throttle_record_by_record():
     """[C] `BC:kinesis` PutRecords: a shard takes 1 MB a second; what is above it fails alone, in an answer with status 200."""
-    with LocalAws.temporary(shard_limits=True) as local:
+    with LocalAws.temporary(shard_limits=1) as local:
         aws = Aws(local, local.start())
         kinesis = boto3.client("kinesis", config=Config(retries={"total_max_attempts": 1}), **aws.options)
         target = stream(aws, "endure-limits", shards=2)
@@ -321,15 +321,15 @@ def test_shards_that_are_limited_throttle_record_by_record():
             put(*[(busy, 1)] * 501)
 
 
-def test_a_limited_shard_takes_a_thousand_records_a_second(monkeypatch):
-    """[C] `BC:kinesis` PutRecords."""
+@pytest.mark.parametrize("share", [1, 0.01])
+def test_a_limited_shard_takes_a_thousand_records_a_second(monkeypatch, share):
+    """[C] `BC:kinesis` PutRecords; or a share of it."""
     clock = [0.0]
     monkeypatch.setattr(streams, "time", SimpleNamespace(monotonic=lambda: clock[0]))
-    allowance = streams.Allowance(at=0.0)
-    taken = []
-    for clock[0] in (0.0, 0.25, 3600.0):
+    allowance, taken = streams.Allowance(share), []
+    for clock[0] in (0.0, 0.5, 3600.0):
         taken.append(sum(allowance.take(10) for _ in range(2000)))
-    assert taken == [1000, 250, 1000]
+    assert taken == [1000 * share, 500 * share, 1000 * share]
 
 
 def test_the_longest_names_and_every_alphabet_pass(aws):

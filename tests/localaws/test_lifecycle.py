@@ -102,7 +102,7 @@ def test_changes_that_nobody_has_read_yet_are_in_the_tables_stream_after_stop_an
 
 
 def test_a_foreign_server_on_the_port_is_named_with_the_way_out(local):
-    like_ours = Status(1, local.port, 20, "000000000000", "us-east-1", 0.0, "", 0, False)
+    like_ours = Status(1, local.port, 20, "000000000000", "us-east-1", 0.0, "", 0, 0)
     bodies = iter([b"hello", b"[]", json.dumps({"product": "another", **dataclasses.asdict(like_ours)}).encode()])
 
     class Foreign(http.server.BaseHTTPRequestHandler):
@@ -174,7 +174,7 @@ def test_another_folder_or_another_port_for_one_folder_is_refused(local, tmp_pat
 def test_what_ends_by_itself_while_it_is_looked_at_is_no_error(local, monkeypatch):
     """A function's process counted for memory, the local AWS itself while it is being stopped."""
     ended = psutil.Popen([sys.executable, "-c", ""])
-    here = Status(os.getpid(), local.port, 20, "000000000000", "us-east-1", 0.0, str(local.directory), 0, False)
+    here = Status(os.getpid(), local.port, 20, "000000000000", "us-east-1", 0.0, str(local.directory), 0, 0)
     monkeypatch.setattr(psutil.Process, "children", lambda *_, **__: [ended])
     ended.wait()
     assert here.memory() > 0
@@ -195,10 +195,10 @@ def test_a_proxy_and_keys_of_a_real_account_in_the_environment_change_nothing(lo
 
 
 def test_reset_keeps_its_clock_and_its_shard_limits(local):
-    local.shard_limits = True
+    local.shard_limits = 0.5
     local.start()
     LocalAws(local.port, local.directory, clock_scale=1).reset()
-    assert (local.status().clock_scale, local.status().shard_limits) == (20, True)
+    assert (local.status().clock_scale, local.status().shard_limits) == (20, 0.5)
 
 
 def test_a_stale_pid_file_does_not_stop_a_start(local):
@@ -261,10 +261,12 @@ def test_a_port_that_does_not_exist_and_a_clock_that_stands_are_refused(monkeypa
 
 
 def test_shards_are_limited_if_the_environment_or_the_caller_says_so(monkeypatch):
-    assert not LocalAws(4566).shard_limits and LocalAws(4566, shard_limits=True).shard_limits
-    for value, limited in (("1", True), ("0", False)):
-        monkeypatch.setenv("LOCALAWS_SHARD_LIMITS", value)
-        assert LocalAws(4566).shard_limits is limited
+    assert LocalAws(4566).shard_limits == 0 and LocalAws(4566, shard_limits=1).shard_limits == 1
+    monkeypatch.setenv("LOCALAWS_SHARD_LIMITS", "0.25")
+    assert LocalAws(4566).shard_limits == 0.25
+    for share in (-1, 0.0001, float("inf"), float("nan")):
+        with pytest.raises(LocalAwsError, match="a share of AWS's"):
+            LocalAws(4566, shard_limits=share)
     monkeypatch.setenv("LOCALAWS_SHARD_LIMITS", "yes")
     with pytest.raises(LocalAwsError, match="LOCALAWS_SHARD_LIMITS is 'yes', which is not a number"):
         LocalAws()
