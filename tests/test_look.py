@@ -4,6 +4,7 @@ import base64
 import gzip
 import json
 import time
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
@@ -185,7 +186,7 @@ def test_a_follower_gives_every_record_once_and_the_rest_of_a_bounded_call_with_
 
 
 def test_a_bounded_call_of_a_follower_says_whether_it_left_something():
-    pages = {"start": ([1, 2], "more"), "more": ([3], "end"), "end": ([], "end")}
+    pages = {"start": ([1, 2], "more", 7), "more": ([3], "end", 0), "end": ([], "end", 0)}
 
     class Kinesis:
         def list_shards(self, StreamName):
@@ -195,12 +196,32 @@ def test_a_bounded_call_of_a_follower_says_whether_it_left_something():
             return {"ShardIterator": {None: "start", "2": "more", "3": "end"}[StartingSequenceNumber]}
 
         def get_records(self, ShardIterator, Limit):
-            numbers, following = pages[ShardIterator]
-            return {"Records": [{"SequenceNumber": str(n)} for n in numbers], "NextShardIterator": following, "MillisBehindLatest": 0}
+            numbers, following, behind = pages[ShardIterator]
+            return {"Records": [{"SequenceNumber": str(n)} for n in numbers], "NextShardIterator": following, "MillisBehindLatest": behind}
 
     follower = look.Follower(Kinesis(), {"StreamName": "x"})
     seen = [(len(follower.new(at_most=1)), follower.caught_up) for _ in range(3)]
-    assert seen == [(2, False), (1, False), (0, True)]
+    assert seen == [(2, False), (1, True), (0, True)]
+
+
+def test_a_bounded_call_does_not_run_after_a_stream_that_flows():
+    class Streams:
+        written = 0
+
+        def describe_stream(self, StreamArn):
+            return {"StreamDescription": {"Shards": [{"ShardId": "s"}]}}
+
+        def get_shard_iterator(self, **_):
+            return {"ShardIterator": "next"}
+
+        def get_records(self, **_):
+            self.written += 1
+            later = datetime.now(UTC) + timedelta(seconds=1)
+            return {"Records": [{"dynamodb": {"SequenceNumber": str(self.written), "ApproximateCreationDateTime": later}}],
+                    "NextShardIterator": "next"}
+
+    follower = look.Follower(Streams(), {"StreamArn": "arn"})
+    assert len(follower.new(at_most=40)) == 1 and follower.caught_up
 
 
 def test_a_follower_whose_last_record_is_too_old_begins_with_the_oldest_there_is(connected):
