@@ -253,7 +253,8 @@ class _Memory:
         behind = [at for at in waiting if start is None or at >= start]
         if state == "ready" and behind:
             state = "flowing"
-        return {"state": state, "passed": passed - len(waiting), "behind": len(behind), "lag_s": _seconds_since(behind), "skipped": len(waiting) - len(behind),
+        return {"state": state, "passed": passed - len(waiting), "behind": len(behind), "lag_s": _seconds_since(behind),
+                "skipped": len(waiting) - len(behind),
                 "says": says}
 
     def _is_dropped(self, name: str, data: bytes) -> bool:
@@ -523,7 +524,8 @@ def _skipped(hop: pd.Series) -> str:
 def _draw_state(axes, top: float, hop: pd.Series) -> None:
     look, text = EDGES[hop["state"]], f"{MARKS[hop['state']]} {hop['state']}"
     dark = hop["state"] in ("STOPPED", "BROKEN")
-    box = look and {"boxstyle": "round,pad=0.3", "facecolor": INK if dark else PAPER, "edgecolor": INK, "linewidth": LINE, "linestyle": look}
+    box = look and {"boxstyle": "round,pad=0.3", "facecolor": INK if dark else PAPER, "edgecolor": INK, "linewidth": LINE,
+                    "linestyle": look}
     _text(axes, WORDS_LEFT, top + 0.29, text, MIDDLE + 1, weight="bold", color=PAPER if dark else INK, bbox=box)
     if hop.name not in JOINTS:
         _says(axes, WORDS_LEFT - 0.1, top + 0.55, hop["says"] or _by_shard(hop), wide=34)
