@@ -233,9 +233,11 @@ def test_a_broken_hop_shows_and_names_what_its_role_may_not(pipeline, hop, role,
 
 
 def test_what_failed_what_was_dropped_and_what_came_twice_are_told_apart_and_are_not_behind(pipeline):
+    kept = publish(pipeline, 1, prefix="noted-")
+    pipeline.made += kept
     before, kinesis, stream = settled(pipeline), pipeline.client("kinesis"), pipeline.settings.stream
-    kept = next(change.orderid for change in reversed(pipeline.made) if change.kind == "insert" and change.orderid.startswith("pipe-"))
-    pipeline.table().update_item(Key={"orderid": kept}, UpdateExpression="SET note = :note", ExpressionAttributeValues={":note": "gift"})
+    pipeline.table().update_item(Key={"orderid": kept[0].orderid}, UpdateExpression="SET note = :note",
+                                 ExpressionAttributeValues={":note": "gift"})
     kinesis.put_record(StreamName=stream, PartitionKey="poison", Data=b"no JSON")
     twice = look.shard_records(pipeline)["data"].iloc[-1]
     there = before.at["Kinesis", "passed"] + 2
