@@ -22,12 +22,14 @@ from .clean_up import says_gone
 from .look import objects, read_object
 from .policies import lacking, lets_in, needed
 from .session import Aws
+from .settings import Settings
 from .trail import Trail
 from .transform import FIELDS
 from .waits import WaitTimeout, wait_until
 
 PATIENCE, GRACE = 600, 180  # AWS seconds: the longest a probe is followed, and how long after its due time nothing is called broken
 SLACK = 30  # real seconds that every wait may take longer, whatever the clock's scale: a busy machine, a slow line
+RECHECK = 5  # real seconds after which the hops are looked at again, where nobody knows when it is due
 NUMBERS = {"quantity", "price"}  # columns that are never null, so a crawler always learns that they are numbers
 
 
@@ -117,9 +119,9 @@ def _write_probe(aws: Aws) -> str | None:
 
 def _wait_for(verdict: Verdict, trail: Trail, left: float) -> None:
     """Wait until it has come further, or until it is time to look at the hops again."""
-    before, due = trail.reached, SLACK if verdict.due_in is None else verdict.due_in + 1
+    before, due = trail.reached, RECHECK if verdict.due_in is None else verdict.due_in + 1
     with suppress(WaitTimeout):
-        wait_until(f"the {verdict.joint} hands it on", lambda: trail.look() > before, timeout=min(left, max(due, 1)), every=0.5)
+        wait_until(f"the {verdict.joint} hands it on", lambda: trail.look() > before, timeout=min(left, due), every=max(0.5, trail.aws.real(2)))
 
 
 def _examine(trail: Trail) -> Verdict:
@@ -192,15 +194,19 @@ class Case:
 
     def check_role(self, hop: str, role_arn: str, service: str, source_arn: str) -> None:
         """Whether the hop's role lets the service in, and may do what data/policies says it needs."""
-        iam, name = self.aws.client("iam"), role_arn.rpartition("/")[2]
+        iam, name = self.aws.client("iam"), role_arn.rpartition("/")[2]  # Glue says only the name
         mend = f'give the role what data/policies says: `restore_role(aws, "{hop}")` (helpers.policies). On AWS it takes some seconds.'
         try:
             trust = iam.get_role(RoleName=name)["Role"]["AssumeRolePolicyDocument"]
-        except iam.exceptions.NoSuchEntityException:
-            raise Broken(f"Its role {name} does not exist.", mend) from None
+            lacks = lacking(iam, self.settings.role_arn(name), needed(self.aws, hop))
+        except ClientError as error:
+            if says_gone(error):
+                raise Broken(f"Its role {name} does not exist.", mend) from None
+            if _denied(error):  # who may not look into IAM still sees what the services themselves say
+                return
         if not lets_in(trust, service, self.settings.account, source_arn):
-            raise Broken(f"Its role {name} does not trust it: the trust document lets {service} not in for {source_arn}.", mend)
-        if lacks := lacking(iam, self.settings.role_arn(name), needed(self.aws, hop)):
+            raise Broken(f"Its role {name} does not trust it: the trust document does not let {service} in for {source_arn}.", mend)
+        if lacks:
             more = f", and {len(lacks) - 1} more" if len(lacks) > 1 else ""
             raise Broken(f"A permission is missing: its role {name} may not {lacks[0]}{more}.", mend)
 
@@ -233,7 +239,8 @@ def look_at_table(case: Case) -> str:
         return f"{trail.event['eventName']} of {trail.orderid} at {trail.made:%H:%M:%S} UTC"
     if trail.orderid is None:
         return "no change in the last 24 hours that would make a row"
-    if not trail.reached and "Item" not in case.aws.table().get_item(Key={"orderid": trail.orderid}, ConsistentRead=True):
+    there = trail.orderid and "Item" in case.aws.table().get_item(Key={"orderid": trail.orderid}, ConsistentRead=True)
+    if not (there or trail.reached):
         raise Broken(f"There is no order {trail.orderid!r}: the table has none, and nothing of that name lies on the stream or in the lake.",
                      "`read_table(aws.table())` (helpers.orders) lists the orders that there are.")
     return f"no change of {trail.orderid} in what the table's stream keeps (24 hours)"
@@ -384,13 +391,13 @@ def look_at_function(case: Case) -> str:
     if trail.failed:
         said = json.loads(trail.failed.text)
         what, fix = _CODES.get(said["errorCode"], (f"was not called: {said['errorMessage']}", "mend that, and replay the record."))
-        told = _log_line(case, '"reason"|ERROR|Error|timed out')
+        told = _log_line(case, '"reason"' if said["errorCode"] == "Lambda.ProcessingFailedStatus" else _RAISED)
         raise Broken(f"The record lies under the error prefix, {trail.failed.key}, with {said['errorCode']}: the function {what}."
                      + (f" Its log: {told}" if told else ""), fix.format(name=case.settings.function))
-    if trail.record and not trail.delivered and (told := _log_line(case, "\\[ERROR\\]|Traceback|Task timed out|errorMessage")):
-        code = "Lambda.FunctionTimedOut" if "timed out" in told else "Lambda.FunctionError"
-        raise Broken(f"The function {_CODES[code][0]}. Its log: {told}", _CODES[code][1].format(name=case.settings.function))
     return f"{function.get('State', 'Active')}, {function['Runtime']}"
+
+
+_RAISED = r"^\w+(Error|Exception)\b|^\[ERROR\]|Task timed out"  # how a Python function's log begins to tell of its end
 
 
 def _log_line(case: Case, pattern: str) -> str:
@@ -398,8 +405,8 @@ def _log_line(case: Case, pattern: str) -> str:
     logs, since = case.aws.client("logs"), case.trail.record.arrived if case.trail.record else case.now - timedelta(hours=1)
     try:
         pages = logs.get_paginator("filter_log_events").paginate(
-            logGroupName=case.settings.function_log_group, startTime=int(since.timestamp() * 1000) - 1000)
-        lines = [event["message"].strip() for page in pages for event in page["events"]]
+            logGroupName=case.settings.function_log_group, startTime=int(since.timestamp() * 1000))
+        lines = [event["message"].split("\n")[0].strip() for page in pages for event in page["events"]]
     except logs.exceptions.ResourceNotFoundException:
         return ""
     return next((line[-300:] for line in reversed(lines) if re.search(pattern, line)), "")
@@ -424,10 +431,10 @@ def look_at_lake(case: Case) -> str:
                      "function")
     if not isinstance(row, dict):
         raise Broken(f"A row in {line.key} is no JSON object: {line.text[:80]!r}", _take_out(case, line.key))
-    if trail.row and row != trail.row:
-        wrong = next((key for key in {**trail.row, **row} if row.get(key, "absent") != trail.row.get(key, "absent")), "the order of keys")
+    due = trail.row or {**dict.fromkeys(FIELDS), **row}  # what the event's row has to be; at least, no column may lack
+    if wrong := next((name for name in {**due, **row} if repr(row.get(name, "absent")) != repr(due.get(name, "absent"))), None):
         raise Broken(f"The function writes another row than the transform of this workbook: {wrong} is {row.get(wrong, 'absent')!r}, "
-                     f"not {trail.row.get(wrong, 'absent')!r}.", f"{DEPLOY} Then {_take_out(case, line.key)}", "function")
+                     f"not {due.get(wrong, 'absent')!r}.", f"{DEPLOY} Then {_take_out(case, line.key)}", "function")
     return f"in {line.key.rpartition('/')[0]}/, written at {line.written:%H:%M:%S} UTC"
 
 
@@ -437,6 +444,9 @@ def _judge_delivery(case: Case, arrived: datetime) -> None:
     late = case.overdue(arrived, sum(_buffers(_destination(delivery))) + 2, "It is in the buffers of the delivery stream.", "delivery stream")
     if trouble := delivery.get("FailureDescription", {}).get("Details"):
         raise Broken(f"The delivery stream holds it and says: {trouble}", "mend what it names; it then goes on by itself.", "delivery stream")
+    if told := _log_line(case, _RAISED):
+        what, fix = _CODES["Lambda.FunctionTimedOut" if "timed out" in told else "Lambda.FunctionError"]
+        raise Broken(f"The function {what}. Its log: {told}", fix.format(name=case.settings.function), "function")
     case.be_patient(late, "The delivery stream has it still and says nothing.", "delivery stream")
     raise Broken(f"The record went into the delivery stream and has come out nowhere, {late:.0f} s beyond its time: neither in the lake nor "
                  "under the error prefix. The function may answer Dropped for it.", f"compare the function with helpers/transform.py; {DEPLOY}",
@@ -473,7 +483,7 @@ def look_at_crawler(case: Case) -> str:
 
 def look_at_catalogue(case: Case) -> str:
     glue, settings, crawler = case.aws.client("glue"), case.settings, case.described("crawler")
-    start = f'`aws.client("glue").start_crawler(Name="{settings.crawler}")`'
+    start, forget = f'`aws.client("glue").start_crawler(Name="{settings.crawler}")`', _forget_table(settings)
     try:
         table = case.described("catalogue")
     except Broken as missing:
@@ -487,7 +497,7 @@ def look_at_catalogue(case: Case) -> str:
         raise Broken(f"The table lacks columns: {', '.join(absent)}. It has {', '.join(types)}.", _new_crawler(settings))
     if drifted := [f"{name} is {types[name]}" for name in sorted(NUMBERS) if types[name] in ("string", "boolean") or "<" in types[name]]:
         raise Broken(f"Types have drifted: {', '.join(drifted)}, a number elsewhere; some object holds it as text.",
-                     f"take that object out of the lake, then {_new_crawler(settings)}")
+                     f"take that object out of the lake, and have the table made anew: {forget}, {start}.")
     line, keys = case.trail.delivered, [key["Name"] for key in table["PartitionKeys"]]
     if line is None:
         return f"table {table['Name']}, {len(types)} columns"
@@ -509,10 +519,13 @@ def look_at_catalogue(case: Case) -> str:
     return f"table {table['Name']}, {len(types)} columns, the folder is a partition"
 
 
-def _new_crawler(settings) -> str:
+def _forget_table(settings: Settings) -> str:
+    return f'`aws.client("glue").delete_table(DatabaseName="{settings.database}", Name="{settings.lake_table}")`'
+
+
+def _new_crawler(settings: Settings) -> str:
     """A crawler never looks again at what it has classified."""
-    return (f'a new crawler has to look at the lake: `aws.client("glue").delete_crawler(Name="{settings.crawler}")`, '
-            f'`aws.client("glue").delete_table(DatabaseName="{settings.database}", Name="{settings.lake_table}")`, '
+    return (f'a new crawler has to look at the lake: `aws.client("glue").delete_crawler(Name="{settings.crawler}")`, {_forget_table(settings)}, '
             'and let chapter 06 make both: `catch_up(aws, "07")`.')
 
 

@@ -242,6 +242,7 @@ def object_with(line: str) -> Callable[[Aws], None]:
 
 def forget_partition(aws: Aws) -> None:
     """The folder of the newest object is no partition, though the crawler has run since."""
+    doctor(aws, probe=False, patience=60)  # until nothing is on its way any more
     crawl(aws)
     folder = objects(aws, aws.settings.lake_prefix).sort_values("written")["key"].iloc[-1].split("/")[1:-1]
     aws.client("glue").delete_partition(DatabaseName=aws.settings.database, TableName=aws.settings.lake_table,
@@ -308,7 +309,6 @@ class Fault:
     next_joint: str | None = None       # what the doctor finds when the first fix was followed, and mends next
 
 
-REPLAYABLE = "d-"
 FAULTS = [
     Fault("the table's stream is disabled", stream_off, "table's stream", "disabled", next_joint="pipe"),
     Fault("the pipe is stopped", stop_pipe, "pipe", "STOPPED"),
