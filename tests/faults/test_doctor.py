@@ -347,7 +347,7 @@ FAULTS = [
     Fault("the crawler has not run since", new_folder, "crawler", "has not run since"),
     Fault("the classifier selects a value", scalar_classifier, "crawler", r"\$\.orderid selects a single value"),
     Fault("a partition is missing", forget_partition, "catalogue", "no partition of the table"),
-    Fault("the table of the catalogue is deleted", delete_table, "catalogue", "no catalogue 'orders'"),
+    Fault("the table of the catalogue is deleted", delete_table, "catalogue", "no table 'orders'"),
     Fault("types have drifted", drifted_table, "catalogue", "price is string"),
     Fault("the workgroup is disabled", lambda aws: aws.client("athena").update_work_group(
         WorkGroup=aws.settings.workgroup, State="DISABLED") and None, "Athena", "DISABLED"),
