@@ -46,7 +46,7 @@ def is_gone(call: Callable[..., dict], **arguments) -> bool:
 def says_gone(error: ClientError) -> bool:
     """Whether AWS refused a call because there is no such resource."""
     said = f"{error.response['Error']['Code']} {error.response['Error'].get('Message', '')}"
-    return bool(re.search("NotFound|NoSuch|404|is not found", said))  # Athena has no code for it: InvalidRequestException, "... is not found"
+    return bool(re.search("NotFound|NoSuch|404|is not found", said))  # Athena: InvalidRequestException, "... is not found"
 
 
 def leftovers(aws: Aws) -> pd.DataFrame:

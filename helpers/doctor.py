@@ -90,7 +90,8 @@ def _wait_for(verdict: Verdict, trail: Trail, left: float) -> None:
     """Wait until it has come further, or until it is time to look at the hops again."""
     before, due = trail.reached, RECHECK if verdict.due_in is None else verdict.due_in + 1
     with suppress(WaitTimeout):
-        wait_until(f"the {verdict.joint} hands it on", lambda: trail.look() > before, timeout=min(left, due), every=max(0.5, trail.aws.real(2)))
+        wait_until(f"the {verdict.joint} hands it on", lambda: trail.look() > before, timeout=min(left, due),
+                   every=max(0.5, trail.aws.real(2)))
 
 
 def _examine(trail: Trail) -> Verdict:
