@@ -48,10 +48,8 @@ class Wait(Exception):
 
 
 def denied(error: ClientError) -> bool:
-    """Whether AWS refused a call of the doctor's own to whoever asks. Any other error is raised as it came."""
-    if not re.search("AccessDenied|Unauthorized|NotAuthorized", error.response["Error"]["Code"]):
-        raise error
-    return True
+    """Whether AWS refused a call to whoever makes it."""
+    return bool(re.search("AccessDenied|Unauthorized|NotAuthorized", error.response["Error"]["Code"]))
 
 
 # What each joint is: the chapter that builds it, the setting that names it, and the call that describes it.
@@ -101,8 +99,9 @@ class Case:
         except ClientError as error:
             if says_gone(error):
                 raise Broken(f"Its role {name} does not exist.", mend) from None
-            if denied(error):  # who may not look into IAM still sees what the services themselves say
-                return
+            if not denied(error):
+                raise
+            return  # who may not look into IAM still sees what the services themselves say
         if not lets_in(trust, service, self.settings.account, source_arn):
             raise Broken(f"Its role {name} does not trust it: the trust document does not let {service} in for {source_arn}.", mend)
         if lacks:
@@ -222,8 +221,7 @@ def look_at_delivery_stream(case: Case) -> str:
     for role in dict.fromkeys((source["RoleARN"], destination["RoleARN"])):
         case.check_role("delivery", role, "firehose.amazonaws.com", delivery["DeliveryStreamARN"])
     if not _processor(destination):
-        raise Broken("It calls no function: records go to the lake as they are on the stream.",
-                     anew)
+        raise Broken("It calls no function: records go to the lake as they are on the stream.", anew)
     prefix, crawled = destination.get("Prefix", ""), case.settings.lake_prefix
     errors = destination.get("ErrorOutputPrefix") or prefix  # without one of its own, it lies below the data's [C]
     if errors.startswith(crawled):
@@ -289,7 +287,7 @@ def look_at_function(case: Case) -> str:
     if function.get("State", "Active") == "Failed" or function.get("LastUpdateStatus") == "Failed":
         raise Broken(f"It cannot run: {function.get('StateReason') or function.get('LastUpdateStatusReason')}", DEPLOY)
     case.check_role("function", function["Role"], "lambda.amazonaws.com", function["FunctionArn"])
-    if trail.failed:
+    if trail.failed and not trail.delivered:
         said = json.loads(trail.failed.text)
         what, fix = _CODES.get(said["errorCode"], (f"was not called: {said['errorMessage']}", "mend that, and replay the record."))
         told = _log_line(case, '"reason"' if said["errorCode"] == "Lambda.ProcessingFailedStatus" else _RAISED)
@@ -317,7 +315,7 @@ def look_at_lake(case: Case) -> str:
     case.described("lake")
     trail, line = case.trail, case.trail.delivered
     if line is None:
-        if trail.event and not trail.row:
+        if trail.row == {}:
             return "nothing, as it should be: the transform drops a change that no column shows"
         if trail.record:
             _judge_delivery(case, trail.record.arrived)
@@ -466,7 +464,8 @@ def _athena_fix(case: Case, reason: str) -> tuple[str, str]:
     if "HIVE_PARTITION_SCHEMA" in reason:
         return f"partitions and table disagree about a type; {_new_crawler(case.settings)}", "catalogue"
     if "HIVE_" in reason:
-        key = next(filter(lambda key: _unreadable(read_object(case.aws, key)), objects(case.aws, case.settings.lake_prefix)["key"]), None)
+        keys = objects(case.aws, case.settings.lake_prefix)["key"]
+        key = next((key for key in keys if _unreadable(read_object(case.aws, key))), None)
         return _take_out(case, key) if key else "find the object that holds such a row, and take it out of the lake.", "lake"
     if re.search("PERMISSION|AccessDenied|not authorized|Lake Formation|Insufficient", reason, re.I):
         return "grant whoever asks the permission that it names: on the bucket, the Glue catalogue, or in Lake Formation.", "Athena"
