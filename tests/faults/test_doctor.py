@@ -103,7 +103,8 @@ def test_of_an_order_that_does_not_exist_it_says_so_in_a_sentence(aws, orderid):
 
 def test_twenty_times_it_calls_nothing_broken_that_is_whole(aws):
     """Idle and while orders flow."""
-    healthy(aws)  # the hour of the newest folder is crawled
+    healthy(aws)  # the hour of the newest folder is crawled,
+    doctor(aws, probe=False, patience=60)  # and nothing is on its way any more
     found = Counter(doctor(aws, probe=False).state for _ in range(8))
     assert found == {"healthy": 8}
     empty_table(aws.table(), progress=False)
