@@ -242,6 +242,7 @@ def object_with(line: str) -> Callable[[Aws], None]:
 
 def forget_partition(aws: Aws) -> None:
     """The folder of the newest object is no partition, though the crawler has run since."""
+    doctor(aws, probe=False, patience=60)  # until nothing is on its way any more
     crawl(aws)
     folder = objects(aws, aws.settings.lake_prefix).sort_values("written")["key"].iloc[-1].split("/")[1:-1]
     aws.client("glue").delete_partition(DatabaseName=aws.settings.database, TableName=aws.settings.lake_table,
@@ -308,7 +309,6 @@ class Fault:
     next_joint: str | None = None       # what the doctor finds when the first fix was followed, and mends next
 
 
-REPLAYABLE = "d-"
 FAULTS = [
     Fault("the table's stream is disabled", stream_off, "table's stream", "disabled", next_joint="pipe"),
     Fault("the pipe is stopped", stop_pipe, "pipe", "STOPPED"),
@@ -347,7 +347,7 @@ FAULTS = [
     Fault("the crawler has not run since", new_folder, "crawler", "has not run since"),
     Fault("the classifier selects a value", scalar_classifier, "crawler", r"\$\.orderid selects a single value"),
     Fault("a partition is missing", forget_partition, "catalogue", "no partition of the table"),
-    Fault("the table of the catalogue is deleted", delete_table, "catalogue", "no catalogue 'orders'"),
+    Fault("the table of the catalogue is deleted", delete_table, "catalogue", "no table 'orders'"),
     Fault("types have drifted", drifted_table, "catalogue", "price is string"),
     Fault("the workgroup is disabled", lambda aws: aws.client("athena").update_work_group(
         WorkGroup=aws.settings.workgroup, State="DISABLED") and None, "Athena", "DISABLED"),
