@@ -5,7 +5,7 @@
     with glass.live(aws): ...     the picture, drawn anew in its place while the block runs
 
 All is asked of AWS's public APIs. What was read is remembered with the connection: a stream is read on from where it was left, an
-object of the lake once. A measurement is bounded too (PAGES, OBJECTS, SCAN_PAGES); what one leaves, the next reads.
+object of the lake once. A measurement is bounded too (EVENT_PAGES, RECORD_PAGES, OBJECTS, SCAN_PAGES); what one leaves, the next reads.
 """
 
 import base64
@@ -14,7 +14,6 @@ import json
 import re
 import textwrap
 import threading
-import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,7 +22,7 @@ from itertools import islice
 from typing import NamedTuple
 
 import pandas as pd
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 from IPython import get_ipython
 from IPython.display import display
 from matplotlib.figure import Figure
@@ -33,13 +32,14 @@ from .clean_up import says_gone
 from .look import Folder, Follower, record_id, sequence_number
 from .plots import BLUE, HOPS, INK, PAPER, QUIET
 from .session import Aws
-from .transform import Unreadable, transform_event
+from .transform import transform_event
 
 NAMES = [name for _, name, _ in HOPS[1:-1]]  # the two ends, order source and pandas, are programs that no API can be asked about
 JOINTS = ("EventBridge", "Firehose", "Glue")  # they carry to the next hop what the hop before holds; the others hold
-PAGES = {"the table's stream": 40, "the stream": 4}  # GetRecords calls a shard, of up to 1,000 and 10,000 records
-OBJECTS = 200  # objects of a folder
-SCAN_PAGES = 10  # pages of the table, of 1 MB, to count its items
+# What one measurement reads at most.
+EVENT_PAGES, RECORD_PAGES = 40, 4  # GetRecords calls a shard: of up to 1,000 change events, of up to 10,000 Kinesis records
+OBJECTS = 200  # of a folder
+SCAN_PAGES = 10  # of the table, 1 MB each, to count its items
 KEPT_BY_THE_TABLES_STREAM = timedelta(hours=24)
 
 MARKS = {"not built yet": "○", "getting ready": "…", "ready": "✔", "flowing": "▶", "waiting": "◔", "STOPPED": "■", "BROKEN": "✖", "hidden": "?"}
@@ -69,7 +69,9 @@ def measure(aws: Aws) -> pd.DataFrame:
     A delivery stream reads from LATEST, taken for its DeliveryStartTimestamp (AWS_FACTS.md part 4 [C], the time itself [L]).
     Raises BotoCoreError if AWS cannot be reached; what one hop answers, however bad, is that hop's state.
     """
-    return _memory(aws).measure()
+    if "glass" not in aws.memory:
+        aws.memory["glass"] = _Memory(aws)
+    return aws.memory["glass"].measure()
 
 
 def as_frame(hops: dict[str, dict], at: datetime) -> pd.DataFrame:
@@ -96,17 +98,6 @@ class _Row(NamedTuple):
     words: str
     sequence_number: int
     time: datetime
-
-
-_memories: "weakref.WeakKeyDictionary[Aws, _Memory]" = weakref.WeakKeyDictionary()
-_lock = threading.Lock()
-
-
-def _memory(aws: Aws) -> "_Memory":
-    with _lock:
-        if aws not in _memories:
-            _memories[aws] = _Memory(aws)
-        return _memories[aws]
 
 
 class _Memory:
@@ -151,16 +142,18 @@ class _Memory:
         return {"state": "ready" if status == "ACTIVE" else "getting ready", "holds": sum(counts[:SCAN_PAGES]), "unit": "orders", "says": says}
 
     def _change_events(self) -> dict:
-        self._table_stream_arn = None
-        table = self._ask("dynamodb").describe_table(TableName=self._settings.table)["Table"]
+        try:
+            table = self._ask("dynamodb").describe_table(TableName=self._settings.table)["Table"]
+        except ClientError:
+            self._forget_events()
+            raise
         arn, on = table.get("LatestStreamArn"), table.get("StreamSpecification", {}).get("StreamEnabled", False)
         if arn is None:
             self._forget_events()
             return {"state": "not built yet"}
         if self._table_stream is None or self._table_stream.stream["StreamArn"] != arn:
             self._forget_events(arn)
-        self._table_stream_arn = arn
-        for _, event in self._table_stream.new(PAGES["the table's stream"]):
+        for _, event in self._table_stream.new(EVENT_PAGES):
             change = event["dynamodb"]
             self._events[event["eventID"]] = _Event(change["ApproximateCreationDateTime"], _words(event), sequence_number(event))
         oldest = datetime.now(UTC) - KEPT_BY_THE_TABLES_STREAM
@@ -180,7 +173,7 @@ class _Memory:
             return {"state": "getting ready" if stream["StreamStatus"] == "CREATING" else "STOPPED", "says": stream["StreamStatus"]}
         if stream["StreamCreationTimestamp"] != self._stream_created:
             self._forget_records(stream["StreamCreationTimestamp"])
-        for shard, record in self._stream.new(PAGES["the stream"]):
+        for shard, record in self._stream.new(RECORD_PAGES):
             arrived, data = record["ApproximateArrivalTimestamp"], record["Data"]
             self._records.setdefault(record_id(data), _Record(arrived, data))
             self._arrivals.append((arrived, shard))
@@ -230,7 +223,7 @@ class _Memory:
         reason = pipe.get("StateReason", "")
         if "initiated" in reason.lower():  # "User initiated", as AWS's own example of a healthy pipe has it [C]
             reason = ""
-        if self._events and pipe["Source"] != self._table_stream_arn:
+        if self._table_stream and pipe["Source"] != self._table_stream.stream["StreamArn"]:
             reason = reason or "its source is an earlier stream of the table: delete the pipe and create it anew"
         now, wanted = pipe["CurrentState"], pipe["DesiredState"]
         if now.endswith("FAILED") or (now in ("RUNNING", "STOPPED") and now != wanted) or (now == "RUNNING" and reason):
@@ -269,20 +262,8 @@ class _Memory:
         return self._dropped[name]
 
     def _crawler(self) -> dict:
-        glue, settings = self._ask("glue"), self._settings
-        self._locations, self._is_partitioned = set(), False
-        crawler = glue.get_crawler(Name=settings.crawler)["Crawler"]
-        try:
-            table = glue.get_table(DatabaseName=settings.database, Name=settings.lake_table)["Table"]
-            self._is_partitioned = bool(table.get("PartitionKeys"))
-            places = [table]
-            if self._is_partitioned:
-                pages = glue.get_paginator("get_partitions").paginate(DatabaseName=settings.database, TableName=settings.lake_table)
-                places = [partition for page in pages for partition in page["Partitions"]]
-            self._locations = {place["StorageDescriptor"]["Location"].rstrip("/") + "/" for place in places}
-        except ClientError as error:
-            if not says_gone(error):
-                raise
+        self._look_up_folders()
+        crawler = self._ask("glue").get_crawler(Name=self._settings.crawler)["Crawler"]
         outside = [row for key, rows in self._rows.items() if not self._is_in_catalogue(key) for row in rows]
         last = crawler.get("LastCrawl", {})
         if crawler["State"] != "READY":
@@ -297,6 +278,22 @@ class _Memory:
                 "unit": "partitions" if self._is_partitioned else "tables",
                 "lag_s": _seconds_since([row.time for row in outside]),
                 "last": last and f"crawl {last['Status']}", "last_at": last.get("StartTime")}
+
+    def _look_up_folders(self) -> None:
+        """The locations of the catalogue's table, or of its partitions if it has some; none if there is no table."""
+        glue, settings = self._ask("glue"), self._settings
+        self._locations, self._is_partitioned = set(), False
+        try:
+            table = glue.get_table(DatabaseName=settings.database, Name=settings.lake_table)["Table"]
+            self._is_partitioned = bool(table.get("PartitionKeys"))
+            places = [table]
+            if self._is_partitioned:
+                pages = glue.get_paginator("get_partitions").paginate(DatabaseName=settings.database, TableName=settings.lake_table)
+                places = [partition for page in pages for partition in page["Partitions"]]
+            self._locations = {place["StorageDescriptor"]["Location"].rstrip("/") + "/" for place in places}
+        except ClientError as error:
+            if not says_gone(error):
+                raise
 
     def _is_in_catalogue(self, key: str) -> bool:
         """Whether Athena reads this object: a table with partitions is read folder by folder, one without as a whole."""
@@ -350,8 +347,12 @@ def _rows(lines: list[str]) -> Iterator[_Row]:
 
 def _failures(lines: list[str]) -> Iterator[tuple[str, str]]:
     """The record ids and error codes of an object under the error prefix."""
-    for failure in map(json.loads, lines):
-        yield record_id(base64.b64decode(failure["rawData"])), failure["errorCode"]
+    for line in lines:
+        try:
+            failure = json.loads(line)
+            yield record_id(base64.b64decode(failure["rawData"])), failure["errorCode"]
+        except (ValueError, LookupError, TypeError):
+            continue  # not Firehose's
 
 
 # The picture. Lengths are inches, from the top left; sizes of type and widths of lines are points.

@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import islice
 
 import pandas as pd
@@ -99,24 +99,32 @@ class Follower:
     def new(self, at_most: int | None = None) -> list[tuple[str, dict]]:
         """The records since the last call, each with its shard's id, in the order of each shard.
 
-        at_most  GetRecords calls a shard; what they leave comes with the next call. AWS allows 5 a second and shard of a Kinesis
-                 stream, for all readers together (AWS_FACTS.md part 3 [C])
+        at_most  GetRecords calls a shard; what they leave comes with the next call, and so does what is written meanwhile. AWS
+                 allows 5 a second and shard of a Kinesis stream, for all readers together (AWS_FACTS.md part 3 [C])
         """
-        found, self.caught_up = [], True
+        found, self.caught_up, began = [], True, datetime.now(UTC)
         self.shards = self._list_shards()
         for shard in self.shards:
             if shard in self._finished:
                 continue
             pages = _pages(self.client, self._iterator(shard), 1000 if self._is_tables else 10_000)
             for number, answer in enumerate(islice(pages, at_most), start=1):
-                self.caught_up &= number != at_most or not answer["Records"]
                 if answer["Records"]:
                     found += [(shard, record) for record in answer["Records"]]
                     last = answer["Records"][-1]
                     self.marks[shard] = (last["dynamodb"] if self._is_tables else last)["SequenceNumber"]
                 if not answer.get("NextShardIterator"):  # a closed shard, read to its end
                     self._finished.add(shard)
+                if at_most and self._is_of_now(answer, began):
+                    break
+                self.caught_up &= number != at_most or not answer["Records"]
         return found
+
+    def _is_of_now(self, answer: dict, began: datetime) -> bool:
+        """Whether an answer reaches what was written after we `began`: a reader of a stream that flows would never end."""
+        if not self._is_tables:
+            return answer["MillisBehindLatest"] == 0
+        return bool(answer["Records"]) and answer["Records"][-1]["dynamodb"]["ApproximateCreationDateTime"] > began
 
     def _list_shards(self) -> list[str]:
         listed = _all_shards(self.client, self.stream["StreamArn"]) if self._is_tables else self.client.list_shards(**self.stream)["Shards"]

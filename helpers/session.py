@@ -21,13 +21,14 @@ class GuardError(RuntimeError):
     """The credentials at hand are not those of the account that the settings name; nothing was written."""
 
 
-@dataclass(eq=False)  # one connection is not another, whatever its settings: it can be a key
+@dataclass
 class Aws:
-    """A connection: the settings, the boto3 session, and a client for each service that is asked for."""
+    """A connection: the settings, the boto3 session, a client for each service that is asked for, and what was read through it."""
 
     settings: Settings
     session: boto3.Session
     clock_scale: float  # AWS seconds of waiting per real second: 1 on real AWS
+    memory: dict = field(default_factory=dict, repr=False)  # what a helper need not read again, under the helper's name
     _clients: dict = field(default_factory=dict, repr=False)
 
     def client(self, service: str):

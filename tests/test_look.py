@@ -4,6 +4,7 @@ import base64
 import gzip
 import json
 import time
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
@@ -169,3 +170,96 @@ def test_reading_a_tables_stream_ends_after_two_empty_answers_or_with_its_shard(
     empty, there = {"Records": []}, {"Records": ["r"]}
     assert len(list(look._pages(Reader(empty, there, empty, empty), "first"))) == 4
     assert len(list(look._pages(Reader(there, there | {"NextShardIterator": None}), "first"))) == 2
+
+
+def test_a_follower_gives_every_record_once_and_the_rest_of_a_bounded_call_with_the_next(connected):
+    follower = look.Follower(connected.client("dynamodbstreams"), {"StreamArn": look.table_stream_arn(connected)})
+    follower.new()
+    write(connected, "f-1", "f-2")
+    new = follower.new()
+    assert [record["dynamodb"]["Keys"]["orderid"]["S"] for _, record in new] == ["f-1", "f-2"] and follower.caught_up
+    assert follower.new() == [] and [shard for shard, _ in new] == follower.shards * 2
+    kinesis = look.Follower(connected.client("kinesis"), {"StreamName": SETTINGS.stream})
+    whole = kinesis.new()
+    kinesis.marks.clear()
+    assert kinesis.new(at_most=1) == whole and len(kinesis.shards) == 2
+
+
+def test_a_bounded_call_of_a_follower_says_whether_it_left_something():
+    pages = {"start": ([1, 2], "more", 7), "more": ([3], "end", 0), "end": ([], "end", 0)}
+
+    class Kinesis:
+        def list_shards(self, StreamName):
+            return {"Shards": [{"ShardId": "s"}]}
+
+        def get_shard_iterator(self, StartingSequenceNumber=None, **_):
+            return {"ShardIterator": {None: "start", "2": "more", "3": "end"}[StartingSequenceNumber]}
+
+        def get_records(self, ShardIterator, Limit):
+            numbers, following, behind = pages[ShardIterator]
+            return {"Records": [{"SequenceNumber": str(n)} for n in numbers], "NextShardIterator": following, "MillisBehindLatest": behind}
+
+    follower = look.Follower(Kinesis(), {"StreamName": "x"})
+    seen = [(len(follower.new(at_most=1)), follower.caught_up) for _ in range(3)]
+    assert seen == [(2, False), (1, True), (0, True)]
+
+
+def test_a_bounded_call_does_not_run_after_a_stream_that_flows():
+    class Streams:
+        written = 0
+
+        def describe_stream(self, StreamArn):
+            return {"StreamDescription": {"Shards": [{"ShardId": "s"}]}}
+
+        def get_shard_iterator(self, **_):
+            return {"ShardIterator": "next"}
+
+        def get_records(self, **_):
+            self.written += 1
+            later = datetime.now(UTC) + timedelta(seconds=1)
+            return {"Records": [{"dynamodb": {"SequenceNumber": str(self.written), "ApproximateCreationDateTime": later}}],
+                    "NextShardIterator": "next"}
+
+    follower = look.Follower(Streams(), {"StreamArn": "arn"})
+    assert len(follower.new(at_most=40)) == 1 and follower.caught_up
+
+
+def test_a_follower_whose_last_record_is_too_old_begins_with_the_oldest_there_is(connected):
+    arn = look.table_stream_arn(connected)
+    [shard] = connected.client("dynamodbstreams").describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]
+    follower = look.Follower(connected.client("dynamodbstreams"), {"StreamArn": arn}, {shard["ShardId"]: "100000000000000000001"})
+    assert [record["eventID"] for _, record in follower.new()] == [event["eventID"] for event in look.change_events(connected)]
+
+
+def test_a_closed_shard_is_read_to_its_end_and_not_asked_again():
+    asked = []
+
+    class Streams:
+        def describe_stream(self, StreamArn):
+            return {"StreamDescription": {"Shards": [{"ShardId": "closed"}]}}
+
+        def get_shard_iterator(self, **request):
+            asked.append(request)
+            return {"ShardIterator": "first"}
+
+        def get_records(self, **_):
+            return {"Records": [{"dynamodb": {"SequenceNumber": "1"}}]}
+
+    follower = look.Follower(Streams(), {"StreamArn": "arn"})
+    assert [len(follower.new()), len(follower.new()), len(asked)] == [1, 0, 1]
+
+
+def test_a_folder_reads_an_object_once_the_newest_first_and_forgets_what_is_gone(connected):
+    for number in range(3):
+        put(connected, f"folder/{number}", json.dumps({"n": number}))
+    folder = look.Folder(connected, "folder/")
+    assert folder.refresh(at_most=2) == 1 and len(folder.lines) == 2
+    put(connected, "folder/1", b"changed, and not read again")
+    assert folder.refresh() == 0 and folder.lines == {f"folder/{n}": [json.dumps({"n": n})] for n in range(3)}
+    connected.client("s3").delete_object(Bucket=SETTINGS.bucket, Key="folder/0")
+    assert folder.refresh() == 0 and sorted(folder.lines) == ["folder/1", "folder/2"]
+
+
+def test_records_are_told_apart_by_their_event_or_their_bytes():
+    assert look.record_id(b'{"eventID": "e1", "x": 1}') == look.record_id(b'{"x":2,"eventID":"e1"}') == "e1"
+    assert look.record_id(b"no JSON") == look.record_id(b"no JSON") != look.record_id(b"no json")
