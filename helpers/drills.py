@@ -49,9 +49,14 @@ class Proof:
 
 @dataclass
 class Drill:
-    """One drill: its name, the symptom, the orders it made (`ids`), the doctor's verdict, and in the end its cure and its proof."""
+    """One drill: its name, the symptom, the orders it made (`ids`), the doctor's verdict, and in the end its cure and its proof.
+
+    lake, errors  the folders of the bucket, of which an object is read once in all drills
+    """
 
     aws: Aws
+    lake: Folder
+    errors: Folder
     name: str
     symptom: str
     ids: list[str] = field(default_factory=list)
@@ -60,8 +65,7 @@ class Drill:
     proof: Proof | None = None
 
     def __post_init__(self) -> None:
-        self.key = f"{self.name}-{time.strftime('%H%M%S', time.gmtime())}"  # no order of another run has it in its number
-        self._lake, self._errors = (Folder(self.aws, prefix) for prefix in (self.aws.settings.lake_prefix, self.aws.settings.error_prefix))
+        self.key = f"{self.name}-{time.strftime('%d%H%M%S', time.gmtime())}"  # no order of another run has it in its number
 
     def order(self, count: int = 2) -> list[str]:
         """Put `count` new orders into the table; their numbers."""
@@ -74,8 +78,8 @@ class Drill:
     def failed(self, count: int = 1) -> pd.DataFrame:
         """Wait until `count` records of this drill are under the error prefix: code, attempts, and the order (or key) they are about."""
         def found() -> list[dict]:
-            self._errors.refresh()
-            records = [json.loads(line) for lines in self._errors.lines.values() for line in lines]
+            self.errors.refresh()
+            records = [json.loads(line) for lines in self.errors.lines.values() for line in lines]
             texts = [base64.b64decode(record["rawData"]).decode(errors="replace") for record in records]
             return [{"code": record["errorCode"], "attempts": record["attemptsMade"], "about": about[0]}
                     for record, text in zip(records, texts) if (about := re.search(rf"{self.key}[-\d]*", text))]
@@ -85,17 +89,19 @@ class Drill:
 
     def delivered(self) -> list[str]:
         """Wait until every change of this drill's orders is in the lake, read from S3 itself; the keys of the objects it is in."""
+        def events() -> dict[str, dict]:
+            return {event["eventID"]: event for event in change_events(self.aws) if _order(event) in self.ids}
+
+        wait_until("the table's stream has them", lambda: set(map(_order, events().values())) == set(self.ids))
         arn = table_stream_arn(self.aws)
-        rows = (transform.transform_event(piped(event, arn)) for event in change_events(self.aws)
-                if event["dynamodb"]["Keys"]["orderid"]["S"] in self.ids)
-        changes = {row["event_id"] for row in rows if row}
+        changes = {event_id for event_id, event in events().items() if transform.transform_event(piped(event, arn))}
 
         def missing() -> set[str]:
-            self._lake.refresh()
-            return changes - {found for lines in self._lake.lines.values() for line in lines for found in _EVENT.findall(line)}
+            self.lake.refresh()
+            return changes - {found for lines in self.lake.lines.values() for line in lines for found in _EVENT.findall(line)}
 
         wait_until(f"{len(changes)} changes are in the lake", lambda: not missing(), show=missing, timeout=280)
-        return [key for key, lines in self._lake.lines.items() if any(self.key in line for line in lines)]
+        return [key for key, lines in self.lake.lines.items() if any(self.key in line for line in lines)]
 
     def prove(self, cure: str) -> Proof:
         """Wait for this drill's changes; then hold all that Athena finds in the lake against the table and the table's stream."""
@@ -113,11 +119,20 @@ class Drill:
         return self.proof
 
 
+def _order(event: dict) -> str:
+    return event["dynamodb"]["Keys"]["orderid"]["S"]
+
+
 class Drills(list[Drill]):
     """The drills of one run, in order."""
 
-    def begin(self, aws: Aws, name: str, symptom: str) -> Drill:
-        self.append(Drill(aws, name, symptom))
+    def __init__(self, aws: Aws):
+        super().__init__()
+        self._aws, settings = aws, aws.settings
+        self._lake, self._errors = Folder(aws, settings.lake_prefix), Folder(aws, settings.error_prefix)
+
+    def begin(self, name: str, symptom: str) -> Drill:
+        self.append(Drill(self._aws, self._lake, self._errors, name, symptom))
         return self[-1]
 
     def scoreboard(self) -> pd.DataFrame:

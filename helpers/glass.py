@@ -380,7 +380,7 @@ def draw(frame: pd.DataFrame) -> Figure:
     mark, a word and a line of its own.
     """
     height = TITLE + sum(_height(name) for name in frame.index)
-    figure = Figure(figsize=(WIDTH, height), dpi=100, facecolor=PAPER)
+    figure = Figure(figsize=(WIDTH, height), dpi=100, facecolor=PAPER, layout="none")
     axes = figure.add_axes((0, 0, 1, 1), xlim=(0, WIDTH), ylim=(height, 0))
     axes.axis("off")
     _text(axes, 0.25, 0.4, summary(frame), BIG + 3, weight="bold")

@@ -53,9 +53,9 @@ class Account:
         return self.replayed + self.already_replayed + self.left + self.busy
 
     def __str__(self) -> str:
-        why = "".join(f"; {count} left: {reason}" for reason, count in sorted(self.reasons.items()))
+        why = ", ".join(f"{reason}: {count}" for reason, count in sorted(self.reasons.items()))
         return (f"{self.found} found: {self.replayed} replayed, {self.already_replayed} replayed before, {self.left} left"
-                f"{f', {self.busy} in the hands of another replay' if self.busy else ''}{why}")
+                f"{f' ({why})' if why else ''}{f', {self.busy} in the hands of another replay' if self.busy else ''}")
 
 
 @dataclass

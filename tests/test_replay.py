@@ -104,7 +104,8 @@ def test_poison_is_left_marked_with_its_reason_and_sent_when_it_is_asked_for(clo
     note = json.loads(look.read_object(cloud, "replayed/errors/processing-failed/one"))
     assert note["sent"] == [0, 3] and note["left"] == {"1": "JSONDecodeError", "2": "eventSource is not aws:dynamodb"}
     assert cloud.sent() == Counter([event(1), event(2)])
-    assert "1 left: JSONDecodeError" in str(account)
+    assert str(account) == ("4 found: 0 replayed, 2 replayed before, 2 left "
+                            "(JSONDecodeError: 1, eventSource is not aws:dynamodb: 1)")
     assert numbers(replay(cloud, leave=lambda data: None)) == (4, 2, 2, 0)
     assert cloud.sent() == Counter([event(1), poison, not_ours, event(2)])
 

@@ -13,7 +13,9 @@ import pytest
 from helpers import chapters
 from helpers.chapters import CHAPTERS
 from helpers.doctor import doctor
+from helpers.drills import Drills
 from helpers.localaws import LocalAws
+from helpers.mend import deploy, without
 from helpers.session import connect
 from helpers.settings import Settings
 
@@ -56,10 +58,12 @@ def pipeline(tmp_path_factory):
             environment.delenv(name, raising=False)
 
 
-def run(drill: str) -> dict:
-    """The chapter's cells with this drill alone; the names they leave behind."""
+def run(drill: str, times: int) -> dict:
+    """The chapter's cells with this drill alone, its cells `times` in a row; the names they leave behind."""
     names: dict = {}
-    for cell in CELLS:
+    places = [place for place, cell in enumerate(CELLS) if drill_of(cell) == drill]
+    before, own, after = CELLS[:places[0]], CELLS[places[0]:places[-1] + 1], CELLS[places[-1] + 1:]
+    for cell in [*before, *own * times, *after]:
         if cell.cell_type == "code" and drill_of(cell) in (None, drill):
             exec(compile(cell.source, f"chapter 08, {drill_of(cell) or 'setup'}", "exec"), names)
             if "parameters" in cell.metadata.get("tags", []):
@@ -82,12 +86,38 @@ def test_every_cell_between_the_setup_and_the_end_belongs_to_a_drill_and_drills_
 
 @pytest.mark.parametrize("drill", DRILLS)
 def test_it_runs_alone_and_again_and_the_doctor_names_its_joint(pipeline, drill):
-    for _ in range(2):
-        done = {each.name: each for each in run(drill)["drills"]}
-        assert list(done) == ["nothing-broken", drill]
-        verdict = done[drill].verdict
-        assert verdict.joint == VERDICTS[drill], verdict
-        assert verdict.state == ("broken" if VERDICTS[drill] else "healthy") and bool(verdict.fix) == bool(VERDICTS[drill])
-        assert done[drill].proof.holds and done[drill].cure
-        assert done["nothing-broken"].verdict.state == "healthy"
-    assert doctor(pipeline).state == "healthy", "it left the pipeline whole"
+    healthy, *done = run(drill, times=2)["drills"]
+    assert [each.name for each in done] == [drill, drill]
+    assert healthy.verdict.state == "healthy", healthy.verdict
+    for each in done:
+        assert each.verdict.joint == VERDICTS[drill], each.verdict
+        assert each.verdict.state == ("broken" if VERDICTS[drill] else "healthy") and bool(each.verdict.fix) == bool(VERDICTS[drill])
+        assert each.proof.holds and each.cure
+    assert doctor(pipeline, probe=False).state == "healthy", "it left the pipeline whole"
+
+
+def test_the_proof_of_a_drill_fails_when_an_order_is_lost_or_wrong(pipeline):
+    """One object is taken out of the lake, then written with another price."""
+    s3, bucket = pipeline.client("s3"), pipeline.settings.bucket
+    drills = Drills(pipeline)
+    drill, other = drills.begin("proof", "none"), drills.begin("other", "none")  # a drill's own proof waits for its own orders
+    drill.order(1)
+    [key] = drill.delivered()
+    assert drill.prove("none").holds
+    body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+    s3.delete_object(Bucket=bucket, Key=key)
+    lost = other.prove("none")
+    assert (lost.lost, lost.holds) == (1, False)
+    s3.put_object(Bucket=bucket, Key=key, Body=body.replace(b"39.95", b"39.94"))
+    wrong = other.prove("none")
+    assert (wrong.lost, wrong.holds) == (0, False)
+    s3.put_object(Bucket=bucket, Key=key, Body=body)
+    assert other.prove("none").holds
+
+
+def test_a_change_to_what_is_not_there_is_refused(pipeline):
+    with pytest.raises(ValueError, match="'no such line' does not stand in helpers/transform.py"):
+        deploy(pipeline, ("no such line", ""))
+    with pytest.raises(ValueError, match="The crawler has no kinesis:PutRecords"):
+        without(pipeline, "crawler", "kinesis:PutRecords")
+    assert "s3:GetObject" not in without(pipeline, "crawler", "s3:GetObject")
