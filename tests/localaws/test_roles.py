@@ -410,7 +410,7 @@ def test_the_catalogue_is_read_by_who_may_read_catalogue_database_and_table(aws,
         assert reader("glue", "glue:GetTable", needed).get_table(DatabaseName="Roles_Three", Name="T")["Table"]["Name"] == "t"
         for missing in needed:
             fewer = reader("glue", "glue:GetTable", [each for each in needed if each != missing])
-            with pytest.raises(ClientError, match=f"not authorized to perform: glue:GetTable on resource: {missing}") as refused:
+            with pytest.raises(ClientError, match="not authorized to perform: glue:GetTable") as refused:
                 fewer.get_table(DatabaseName="roles_three", Name="t")
             assert refused.value.response["Error"]["Code"] == "AccessDeniedException"
         assert reader("glue", "glue:GetDatabase", needed[:2]).get_database(Name="roles_three")
