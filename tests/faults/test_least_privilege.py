@@ -338,8 +338,8 @@ def pipeline(tmp_path_factory):
 def arrived(aws: Aws) -> set[str]:
     """The ids of the change events in the lake, or under the error prefix: there is what the function could not be called for."""
     found = {record["event_id"] for _, record in lake_records(aws)}
-    failed = (base64.b64decode(record["rawData"]) for record in failed_records(aws))
-    return found | {json.loads(event)["eventID"] for event in failed if event != NO_EVENT}
+    failed = {base64.b64decode(record["rawData"]) for record in failed_records(aws) if record["errorCode"] == "Lambda.InvokeAccessDenied"}
+    return found | {json.loads(event)["eventID"] for event in failed - {NO_EVENT}}
 
 
 # -- the proof -------------------------------------------------------------------------------------------------------------------
