@@ -424,7 +424,7 @@ def test_streams_are_listed_by_who_may_list_all(aws, reader):
     """[C] docs.aws.amazon.com/service-authorization/latest/reference/list_amazondynamodb: ListStreams has no resource type."""
     assert reader("dynamodbstreams", "dynamodb:ListStreams", "*").list_streams()["Streams"] is not None
     with pytest.raises(ClientError, match="dynamodb:ListStreams"):
-        reader("dynamodbstreams", "dynamodb:ListStreams", "arn:aws:dynamodb:us-east-1:000000000000:table/*").list_streams(TableName="roles-table")
+        reader("dynamodbstreams", "dynamodb:ListStreams", "arn:aws:dynamodb:us-east-1:000000000000:*").list_streams(TableName="roles-table")
 
 
 # -- the function's own role -----------------------------------------------------------------------------------------------
