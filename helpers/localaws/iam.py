@@ -192,13 +192,15 @@ def _object(body: bytes) -> dict:
 class GuardedCatalogue:
     """Glue's catalogue for who may use every part of it that a call is about: the catalogue, the database, the tables.
 
-    MiniStack asks about one resource of a request; Glue's calls on databases, tables and partitions need a permission on each
-    [C, service authorization reference of Glue: their required resource types].
+    Glue's calls on databases, tables and partitions need a permission on each [C, service authorization reference of Glue: their
+    required resource types]. MiniStack asks about one resource of a request, here the catalogue; this asks about the others.
     """
 
-    _VERBS = ("Get", "Create", "Update", "Delete", "BatchGet", "BatchCreate", "BatchUpdate", "BatchDelete")
-    _OF_DATABASES = frozenset(f"{verb}Database" for verb in _VERBS[:4])
-    _OF_TABLES = frozenset({"GetTables", "GetPartitions", *(f"{verb}{noun}" for verb in _VERBS for noun in ("Table", "Partition"))})
+    _VERBS = ("Get", "Create", "Update", "Delete")
+    _OF_DATABASES = frozenset(f"{verb}Database" for verb in _VERBS)
+    _OF_TABLES = frozenset({"GetTables", "GetPartitions", "BatchDeleteTable", *(f"{verb}Table" for verb in _VERBS),
+                            *(f"{batch}{verb}Partition" for verb in _VERBS for batch in ("", "Batch"))})
+    OPERATIONS = _OF_DATABASES | _OF_TABLES
 
     def __init__(self, catalogue):
         self._catalogue = catalogue
@@ -228,8 +230,7 @@ class GuardedCatalogue:
             table = params.get("TableName") or params.get("Name") or (params.get("TableInput") or {}).get("Name") or "*"
         else:
             return None
-        resources = ["catalog", f"database/{database}", *([f"table/{database}/{table}"] if table else [])]
-        for resource in resources:
+        for resource in (f"database/{database}", *([f"table/{database}/{table}"] if table else [])):
             arn = f"arn:aws:glue:{get_region()}:{get_account_id()}:{resource}".lower()
             denied = enforce(extract_access_key_id(headers, query_params), f"glue:{operation}", "glue", get_region(), arn)
             if isinstance(denied, EvalResult):
@@ -240,8 +241,8 @@ class GuardedCatalogue:
 def name_resources(iam_actions, dynamodb_streams, kinesis) -> None:
     """Tell MiniStack's IAM which resource a request is about where it does not look: else no policy that names one ever fits.
 
-    AWS authorizes GetRecords by the stream its iterator belongs to, every DynamoDB Streams call by the stream, the calls on a
-    Glue database by the database, and those on a log stream by the log stream.
+    AWS authorizes GetRecords by the stream its iterator belongs to, every other DynamoDB Streams call by the stream, but for
+    ListStreams, the calls on Glue's catalogue by that, among others, and those on a log stream by the log stream.
     """
     of_others = iam_actions.extract_resource_arn
 
@@ -254,8 +255,8 @@ def name_resources(iam_actions, dynamodb_streams, kinesis) -> None:
             found = params.get("StreamArn") or (dynamodb_streams._decode_iterator(params.get("ShardIterator", "")) or {}).get("arn")
         elif service == "kinesis" and operation == "GetRecords":
             found = (kinesis._shard_iterators.get(params.get("ShardIterator")) or {}).get("stream_arn")
-        elif service == "glue" and operation.endswith("Database") and "Name" in params:
-            found = f"arn:aws:glue:{region}:{account}:database/{params['Name']}"
+        elif service == "glue" and operation in GuardedCatalogue.OPERATIONS:
+            found = f"arn:aws:glue:{region}:{account}:catalog"
         elif service == "logs" and operation in _LOG_STREAM_CALLS:
             found = f"arn:aws:logs:{region}:{account}:log-group:{params.get('logGroupName')}:log-stream:{params.get('logStreamName')}"
         return found or of_others(service, method, path, headers, body, query_params, region, account)

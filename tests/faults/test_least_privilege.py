@@ -10,6 +10,7 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -261,19 +262,24 @@ class CrawlerHop(Hop):
         self.crawlers = (settings.crawler, f"{settings.prefix}-privilege")
         self.glue.create_crawler(Name=self.crawlers[1], Role=self.arn, DatabaseName=settings.database, Tags=settings.tags,
                                  Targets={"S3Targets": [{"Path": f"s3://{settings.bucket}/{settings.experiments_prefix}privilege/"}]})
-        self.line = aws.client("s3").get_object(Bucket=settings.bucket, Key=objects(aws, settings.lake_prefix)["key"][0])["Body"].read()
+        key = objects(aws, settings.lake_prefix)["key"].max()
+        self.hour, self.line = key.rpartition("/")[0], self.s3.get_object(Bucket=settings.bucket, Key=key)["Body"].read()
         self.where = {"DatabaseName": settings.database, "TableName": settings.lake_table}
 
     def needs(self, case):
-        """New objects, a partition that is new and one that is no longer as its table, or else no table; and no log group."""
+        """New objects; a table and a partition that are new, and a partition that is no longer as its table; and no log group."""
         settings, logs = self.aws.settings, self.aws.client("logs")
-        hour = objects(self.aws, settings.lake_prefix)["key"][0].rpartition("/")[0]
-        for folder in (hour, f"{settings.lake_prefix}{NEW_HOUR}", f"{settings.experiments_prefix}privilege"):
+        for folder in (self.hour, f"{settings.lake_prefix}{NEW_HOUR}", f"{settings.experiments_prefix}privilege"):
             self.s3.put_object(Bucket=settings.bucket, Key=f"{folder}/{uuid.uuid4()}.json", Body=self.line)
-        if case.actions == ("glue:CreateTable",):
-            self.glue.delete_table(DatabaseName=settings.database, Name=settings.lake_table)
-        else:
-            self.change_partitions()
+        with suppress(self.glue.exceptions.EntityNotFoundException):
+            self.glue.delete_table(DatabaseName=settings.database, Name="privilege")
+        for partition in self.glue.get_partitions(**self.where)["Partitions"]:
+            values, storage = partition["Values"], partition["StorageDescriptor"]
+            if values == re.findall(r"=(\d+)", NEW_HOUR):
+                self.glue.delete_partition(**self.where, PartitionValues=values)
+            else:
+                fewer = {"Values": values, "StorageDescriptor": {**storage, "Columns": storage["Columns"][:1]}}
+                self.glue.batch_update_partition(**self.where, Entries=[{"PartitionValueList": values, "PartitionInput": fewer}])
         for group in self.log_groups():
             logs.delete_log_group(logGroupName=group)
         self.work()
@@ -281,15 +287,6 @@ class CrawlerHop(Hop):
     def log_groups(self) -> list[str]:
         groups = self.aws.client("logs").describe_log_groups(logGroupNamePrefix=self.aws.settings.crawler_log_group)["logGroups"]
         return [group["logGroupName"] for group in groups]
-
-    def change_partitions(self):
-        for partition in self.glue.get_partitions(**self.where)["Partitions"]:
-            if "/".join(partition["Values"]) in re.sub("[a-z]+=", "", NEW_HOUR):
-                self.glue.delete_partition(**self.where, PartitionValues=partition["Values"])
-            else:
-                storage = partition["StorageDescriptor"]
-                self.glue.batch_update_partition(**self.where, Entries=[{"PartitionValueList": partition["Values"], "PartitionInput": {
-                    "Values": partition["Values"], "StorageDescriptor": {**storage, "Columns": storage["Columns"][:1]}}}])
 
     def work(self):
         for name in self.crawlers:
@@ -341,8 +338,8 @@ def pipeline(tmp_path_factory):
 def arrived(aws: Aws) -> set[str]:
     """The ids of the change events in the lake, or under the error prefix: there is what the function could not be called for."""
     found = {record["event_id"] for _, record in lake_records(aws)}
-    failed = (base64.b64decode(record["rawData"]) for record in failed_records(aws))
-    return found | {json.loads(event)["eventID"] for event in failed if event != NO_EVENT}
+    failed = {base64.b64decode(record["rawData"]) for record in failed_records(aws) if record["errorCode"] == "Lambda.InvokeAccessDenied"}
+    return found | {json.loads(event)["eventID"] for event in failed - {NO_EVENT}}
 
 
 # -- the proof -------------------------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 
 from helpers.localaws.clock import Clock
 from helpers.localaws.firehose import prefix, worker
+from helpers.localaws.firehose.bucket import Bucket
 from helpers.localaws.firehose.transform import Source
 
 from .delivery import (  # noqa: F401 - the fixtures are used by their names
@@ -393,6 +394,43 @@ def test_a_write_whose_answer_is_lost_makes_no_second_object():
     assert not checkpoints
     deliverer.step()
     assert list(s3.objects.values()) == [b"x"] and checkpoints == {"c": {"shard": "7"}}
+
+
+@pytest.fixture
+def bucket(aws):
+    """A worker's view of a new bucket, and the bucket's name."""
+    s3 = client(aws, "s3")
+    s3.create_bucket(Bucket="objects-bucket")
+    role = SimpleNamespace(client=lambda service, **_: client(aws, service))
+    yield Bucket(role, "objects-bucket", "orders", ["data/", "failed/!{firehose:error-output-type}/"]), s3
+    drop_bucket(aws, "objects-bucket")
+
+
+def test_a_large_object_goes_in_parts(bucket):
+    """[C] BC:s3, multipart upload; [U] from which size on, here 16 MiB."""
+    writer, s3 = bucket
+    body = bytes(range(256)) * (17 * 4096)
+    writer.write("data/large", body, ContentType="application/octet-stream")
+    found = s3.get_object(Bucket="objects-bucket", Key="data/large")
+    assert found["Body"].read() == body and found["ETag"].endswith('-2"')
+
+
+def test_what_a_killed_worker_left_half_written_is_aborted_and_nothing_else(bucket):
+    """[U] what Firehose's role needs s3:ListBucketMultipartUploads and AbortMultipartUpload for."""
+    writer, s3 = bucket
+    name = "1-2026-01-01-00-00-00-aaaaaaaa-1111-2222-3333-bbbbbbbbbbbb"
+    own = [f"data/year=2026/orders-{name}", f"data/orders-{name}.gz", f"failed/processing-failed/orders-{name}"]
+    others = [f"data/orders-2-{name}", f"elsewhere/orders-{name}", "data/orders.json"]
+    for key in (*own, *others):
+        s3.create_multipart_upload(Bucket="objects-bucket", Key=key)
+    Bucket(writer._role, "objects-bucket", "orders", ["data/", "failed/!{firehose:error-output-type}/"]).write("data/new", b"x")
+    assert {upload["Key"] for upload in s3.list_multipart_uploads(Bucket="objects-bucket")["Uploads"]} == set(others)
+    late = f"data/orders-{name}-late"
+    s3.create_multipart_upload(Bucket="objects-bucket", Key=f"data/orders-{name}")
+    writer.write(late, b"x")  # this worker began before that upload, so it may be another's that is at work
+    assert len(s3.list_multipart_uploads(Bucket="objects-bucket")["Uploads"]) == len(others) + 1
+    for upload in s3.list_multipart_uploads(Bucket="objects-bucket")["Uploads"]:
+        s3.abort_multipart_upload(Bucket="objects-bucket", Key=upload["Key"], UploadId=upload["UploadId"])
 
 
 def test_a_trust_policy_that_changes_takes_effect_on_a_running_stream(aws, line, own_role):

@@ -381,6 +381,52 @@ def test_a_crawl_is_refused_what_its_role_may_not_and_runs_when_it_may(chain):
         glue.delete_database(Name="roles_database")
 
 
+@pytest.fixture
+def reader(aws):
+    """A function that makes a client of a service whose role may do `actions` on `resources`."""
+    iam = client(aws, "iam")
+    root = {"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{aws.account}:root"}, "Action": "sts:AssumeRole"}]}
+    arn = iam.create_role(RoleName="roles-reader", AssumeRolePolicyDocument=json.dumps(root))["Role"]["Arn"]
+    keys = client(aws, "sts").assume_role(RoleArn=arn, RoleSessionName="test")["Credentials"]
+
+    def reads(service, actions, resources):
+        iam.put_role_policy(RoleName="roles-reader", PolicyName="work", PolicyDocument=json.dumps(
+            {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": actions, "Resource": resources}]}))
+        return boto3.client(service, endpoint_url=aws.endpoint, region_name=aws.region, aws_access_key_id=keys["AccessKeyId"],
+                            aws_secret_access_key=keys["SecretAccessKey"], aws_session_token=keys["SessionToken"])
+
+    yield reads
+    drop_role(aws, "roles-reader")
+
+
+def test_the_catalogue_is_read_by_who_may_read_catalogue_database_and_table(aws, reader):
+    """[C] docs.aws.amazon.com/service-authorization/latest/reference/list_awsglue: required resource types."""
+    glue, here = client(aws, "glue"), "arn:aws:glue:us-east-1:000000000000"
+    glue.create_database(DatabaseInput={"Name": "roles_three"})
+    glue.create_table(DatabaseName="roles_three", TableInput={"Name": "t"})
+    needed = [f"{here}:catalog", f"{here}:database/roles_three", f"{here}:table/roles_three/t"]
+    try:
+        assert reader("glue", "glue:GetTable", needed).get_table(DatabaseName="Roles_Three", Name="T")["Table"]["Name"] == "t"
+        for missing in needed:
+            fewer = reader("glue", "glue:GetTable", [each for each in needed if each != missing])
+            with pytest.raises(ClientError, match="not authorized to perform: glue:GetTable") as refused:
+                fewer.get_table(DatabaseName="roles_three", Name="t")
+            assert refused.value.response["Error"]["Code"] == "AccessDeniedException"
+        assert reader("glue", "glue:GetDatabase", needed[:2]).get_database(Name="roles_three")
+        with pytest.raises(ClientError, match="glue:GetTables on resource"):  # one table is not all
+            reader("glue", "glue:GetTables", needed).get_tables(DatabaseName="roles_three")
+    finally:
+        glue.delete_database(Name="roles_three")
+
+
+def test_streams_are_listed_by_who_may_list_all(aws, reader):
+    """[C] docs.aws.amazon.com/service-authorization/latest/reference/list_amazondynamodb: ListStreams has no resource type."""
+    assert reader("dynamodbstreams", "dynamodb:ListStreams", "*").list_streams()["Streams"] is not None
+    with pytest.raises(ClientError, match="dynamodb:ListStreams"):
+        reader("dynamodbstreams", "dynamodb:ListStreams", "arn:aws:dynamodb:us-east-1:000000000000:*").list_streams(TableName="roles-table")
+
+
 # -- the function's own role -----------------------------------------------------------------------------------------------
 
 

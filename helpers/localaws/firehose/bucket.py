@@ -37,7 +37,8 @@ class Bucket:
     def __init__(self, role: Role, name: str, writer: str, prefixes: list[str]):
         self._role, self._name = role, name
         fixed = "|".join(re.escape(prefix.partition("!{")[0]) for prefix in prefixes)
-        self._own = re.compile(rf"(?:{fixed})(?:.*/)?{re.escape(writer)}(?:-\d+){{7}}(?:-[0-9a-f]+){{5}}[^/]*")
+        unique = "-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+        self._own = re.compile(rf"(?:{fixed})(?:.*/)?{re.escape(writer)}(?:-\d+){{7}}{unique}[^/]*")  # -version-date-and-time-uuid
         self._began = datetime.datetime.now(datetime.UTC)
         self._region: str | None = None  # where the bucket is, once it is found
         self._reads_back = False         # whether the role was seen to be able to look at what it wrote
