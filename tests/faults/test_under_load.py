@@ -216,9 +216,9 @@ def s3_refuses(local: LocalAws, aws: Aws) -> Iterator[None]:
 
 @contextlib.contextmanager
 def kinesis_throttles(local: LocalAws, aws: Aws) -> Iterator[None]:
-    """A shard takes a fiftieth of what AWS's do, so that even a slow machine writes faster; that is chosen when the local AWS starts."""
+    """A shard takes five records a second, so that even a slow machine writes faster; that is chosen when the local AWS starts."""
     start = last_change(aws)
-    restart(local, shard_limits=0.02)
+    restart(local, shard_limits=0.005)
     try:
         yield
         wait_until("a part of a call is throttled", lambda: overtaken(aws, start), every=1)
@@ -243,11 +243,12 @@ def function_fails(which: str) -> Callable:
     @contextlib.contextmanager
     def fault(local: LocalAws, aws: Aws) -> Iterator[None]:
         """The transform raises in one "call" of five, after which the batch is sent again; or for one "batch" of five, however often."""
-        said = errors_logged(aws)
+        sign = {"call": errors_logged, "batch": lambda aws: len(objects(aws, aws.settings.error_prefix))}[which]
+        before = sign(aws)
         deploy(aws, {"transform.py": FAILING[which], "real.py": inspect.getsource(transform)})
         try:
             yield
-            wait_until("the function fails", lambda: errors_logged(aws) > said)
+            wait_until(f"a {which} of the function fails", lambda: sign(aws) > before)
         finally:
             deploy(aws, {"transform.py": inspect.getsource(transform)})
 
