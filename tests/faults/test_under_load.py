@@ -260,7 +260,7 @@ FAILING = {
 import itertools, real
 calls = itertools.count()
 def handler(event, context):
-    if next(calls) % 5 == 1:
+    if next(calls) % 5 == 0:
         raise RuntimeError("one call in five")
     return real.handler(event, context)
 """,
@@ -268,7 +268,7 @@ def handler(event, context):
 import real
 batches = {}
 def handler(event, context):
-    if batches.setdefault(event["records"][0]["recordId"], len(batches)) % 5 == 1:
+    if batches.setdefault(event["records"][0]["recordId"], len(batches)) % 5 == 0:
         raise RuntimeError("one batch in five")
     return real.handler(event, context)
 """}
