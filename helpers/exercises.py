@@ -74,13 +74,13 @@ def write_exercises() -> list[str]:
 
 
 def self_check(why: str) -> Callable[[Callable[..., str | None]], Callable[[], None]]:
-    """Decorate a judge: the learner's answer is judged at once, and whatever stands in its place when the name is called later.
+    """Decorate a judge: it judges the learner's answer at once, and the solution when its name is called at the solution's end.
 
     why    what a right answer has shown, printed with it
     judge  its parameters are named after what the learner defines in the notebook; it returns None if that is right, and else
            a sentence that says what is still wrong. What it raises is printed as such a sentence.
 
-    The call at the end of the solution judges the solution, and gives the names back to the learner's answer.
+    After the solution the names have the learner's values again, so that it never stands for an answer that nobody gave.
     """
     def decorate(judge: Callable[..., str | None]) -> Callable[[], None]:
         notebook = judge.__globals__
@@ -88,21 +88,22 @@ def self_check(why: str) -> Callable[[Callable[..., str | None]], Callable[[], N
         def answers() -> dict[str, object]:
             return {name: notebook.get(name, ...) for name in inspect.signature(judge).parameters}
 
-        def check() -> None:
-            print(_verdict(judge, answers(), why))
+        learners = answers()
+        print(_verdict(judge, learners, why))
+
+        def check_solution() -> None:
+            print(_verdict(judge, answers(), "this is the solution; your own answer is kept"))
             notebook.update(learners)
 
-        learners = answers()
-        check()
-        return check
+        return check_solution
 
     return decorate
 
 
 def _verdict(judge: Callable[..., str | None], answers: dict[str, object], why: str) -> str:
-    if unanswered := [name for name, value in answers.items() if _has_blank(value)]:
-        return f"{OPEN} replace every ... of {' and '.join(unanswered)}, run that cell, then this one again."
     try:
+        if unanswered := [name for name, value in answers.items() if _has_blank(value)]:
+            return f"{OPEN} replace every ... of {' and '.join(unanswered)}, run that cell, then this one again."
         wrong = judge(**answers)
     except Exception as error:  # whatever an answer does, the notebook goes on
         wrong = f"your answer stopped the check with {type(error).__name__}: {error}."

@@ -150,16 +150,22 @@ def test_a_cell_that_was_never_run_is_not_attempted_and_all_open_names_are_named
     assert "of first and second," in notebook_with("def judge(first, second, third): return None", third=3)[0]
 
 
-@pytest.mark.parametrize("judge, error", [("def judge(answer): return answer / 0", "ZeroDivisionError"), ("def judge(answer): return answer.x", "AttributeError")])
-def test_a_check_never_raises(notebook_with, judge, error):
-    said, _ = notebook_with(judge, answer=1)
+ENDLESS = [1]
+ENDLESS.append(ENDLESS)
+
+
+@pytest.mark.parametrize("judge, answer, error", [
+    ("def judge(answer): return answer / 0", 1, "ZeroDivisionError"), ("def judge(answer): return answer.x", 1, "AttributeError"),
+    ("def judge(answer): return None", ENDLESS, "RecursionError")])
+def test_a_check_never_raises(notebook_with, judge, answer, error):
+    said, _ = notebook_with(judge, answer=answer)
     assert re.match(f"{WRONG} your answer stopped the check with {error}: ", said)
 
 
 def test_the_solution_is_judged_and_then_the_learners_answer_is_back(notebook_with):
     _, check = notebook_with(JUDGE, answer=5)
     check.space["answer"] = 4
-    assert check.again() == f"{RIGHT} that is why.\n"
+    assert check.again() == f"{RIGHT} this is the solution; your own answer is kept\n", "why it is right is for who has found it"
     assert check.space["answer"] == 5
     _, check = notebook_with(JUDGE)
     check.space["answer"] = 4
