@@ -56,7 +56,8 @@ captured from AWS; **[L]** likely, from third parties' measurements or an infere
 chosen. What is not supported is refused with an error of AWS's shape that names it. Nothing is accepted and ignored.
 
 **Its clock is scaled.** What AWS waits for takes a twentieth here: a buffer of 60 s is delivered after 3 s. `LOCALAWS_CLOCK_SCALE=1` when
-it starts gives AWS's own pace. `LOCALAWS_PORT` (4566) and `LOCALAWS_DIR` choose its port and the folder of its state and log.
+it starts gives AWS's own pace. `LOCALAWS_PORT` (4566) and `LOCALAWS_DIR` choose its port and the folder of its state and log,
+`LOCALAWS_NAME` both by a name, for several on one machine.
 
 **What it is not.** It is one machine, with one account (`000000000000`) unless you sign with another key of 12 digits, and it promises
 neither AWS's throughput nor its prices. It listens on loopback only and has not been compared with a real account by the people who
