@@ -22,7 +22,8 @@ def install():
     wanted = [(WHEELS / f"made-for-{what}").read_text() for what in ("python", "system", "machine")]
     here = ["{}.{}".format(*sys.version_info), platform.system(), platform.machine()]
     if here != wanted:
-        sys.exit("This bundle was made for Python {} on {} {}; here is Python {} on {} {}. Ask for a bundle for yours.".format(*wanted, *here))
+        sys.exit("This bundle was made for Python {} on {} {}; here is Python {} on {} {}. Ask for a bundle for yours."
+                 .format(*wanted, *here))
     print("Installing into {}: a minute or two, without a network ...".format(VENV), flush=True)
     try:
         venv.create(str(VENV), clear=True, with_pip=True)

@@ -1,5 +1,7 @@
 """Running a command where there is no network but loopback: in one of Linux's network namespaces."""
 
+import os
+import signal
 import subprocess
 import sys
 
@@ -19,4 +21,12 @@ def run(*command, **options) -> subprocess.CompletedProcess:
         pytest.skip("needs Linux's network namespaces")
     if subprocess.run([*CUT_OFF, "true"], capture_output=True).returncode:
         pytest.skip("this machine lets nobody make a network namespace")
-    return subprocess.run([*CUT_OFF, sys.executable, "-c", WITH_LOOPBACK, *command], capture_output=True, text=True, timeout=900, **options)
+    process = subprocess.Popen([*CUT_OFF, sys.executable, "-c", WITH_LOOPBACK, *command], text=True, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, start_new_session=True, **options)
+    try:
+        out, err = process.communicate(timeout=1500)
+    finally:
+        if process.poll() is None:  # too slow: what it started ends with it
+            os.killpg(process.pid, signal.SIGINT)
+            process.communicate()
+    return subprocess.CompletedProcess(command, process.returncode, out, err)

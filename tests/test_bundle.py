@@ -77,7 +77,7 @@ def test_where_it_cannot_be_made_a_sentence_says_why(monkeypatch, tmp_path):
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     with pytest.raises(bundle.BundleError, match="(?s)git checkout.*not a git repository"):
         bundle.make(tmp_path)
-    monkeypatch.setenv("PATH", os.devnull)
+    monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(bundle.BundleError, match="no git here"):
         bundle.make(tmp_path)
 

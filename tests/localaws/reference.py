@@ -56,7 +56,8 @@ captured from AWS; **[L]** likely, from third parties' measurements or an infere
 chosen. What is not supported is refused with an error of AWS's shape that names it. Nothing is accepted and ignored.
 
 **Its clock is scaled.** What AWS waits for takes a twentieth here: a buffer of 60 s is delivered after 3 s. `LOCALAWS_CLOCK_SCALE=1` when
-it starts gives AWS's own pace. `LOCALAWS_PORT` (4566) and `LOCALAWS_DIR` choose its port and the folder of its state and log.
+it starts gives AWS's own pace. `LOCALAWS_PORT` (4566) and `LOCALAWS_DIR` choose its port and the folder of its state and log,
+`LOCALAWS_NAME` both by a name, for several on one machine.
 
 **Its shards are not limited, unless you ask for it.** AWS throttles what is more than 1,000 records or 1 MiB a second on one shard; here a
 shard takes what the machine can. With `LOCALAWS_SHARD_LIMITS=1` when it starts, shards throttle as AWS's do, and with 0.1 at a tenth of
