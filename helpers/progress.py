@@ -30,16 +30,17 @@ COUNTED = {"checks": "checkpoint", "exercises": "exercise-check"}
 
 @dataclass(frozen=True)
 class Progress:
-    """How far one chapter is: what is `amiss` of what it builds (None: it builds nothing), and what passed, of how many there are."""
+    """How far one chapter is: of how many `resources` that it builds what is `amiss`, and what passed, of how many there are."""
 
     chapter: Chapter
-    amiss: list[str] | None
+    resources: int
+    amiss: list[str]
     checks: int
     checks_passed: int
     exercises: int
     exercises_passed: int
 
-    built = property(lambda progress: None if progress.amiss is None else not progress.amiss)
+    built = property(lambda progress: not progress.amiss if progress.resources else None)  # None: there is nothing to build
     done = property(lambda progress: progress.built is not False and progress.checks_passed == progress.checks)
 
 
@@ -73,9 +74,15 @@ def as_table(found: list[Progress]) -> pd.DataFrame:
     def count(passed: int, total: int) -> str:
         return f"{passed} of {total}" if total else "-"
 
+    def built(each: Progress) -> str:
+        if each.built is None:
+            return "-"
+        some = 0 < len(each.amiss) < each.resources
+        return "yes" if each.built else f"no: {', '.join(each.amiss)}" if some else "no"
+
     return pd.DataFrame([{
         "done": "yes" if each.done else "no",
-        "built": "-" if each.amiss is None else "yes" if each.built else f"no: {', '.join(each.amiss)}",
+        "built": built(each),
         "checks passed": count(each.checks_passed, each.checks),
         "exercises": count(each.exercises_passed, each.exercises)} for each in found],
         index=pd.Index([each.chapter.stem for each in found], name="chapter"))
@@ -83,7 +90,7 @@ def as_table(found: list[Progress]) -> pd.DataFrame:
 
 def as_json(aws: Aws, found: list[Progress]) -> str:
     """One line for a trainer to collect: whose it is, where they work, when it was asked, and every chapter."""
-    chapters = [{"chapter": each.chapter.number, "done": each.done, "built": each.built, "amiss": each.amiss or [],
+    chapters = [{"chapter": each.chapter.number, "done": each.done, "built": each.built, "amiss": each.amiss,
                  **{name: value for name, value in asdict(each).items() if name.startswith(("checks", "exercises"))}}
                 for each in found]
     return json.dumps({"name": os.environ.get("WORKBOOK_LEARNER") or getuser(), "prefix": aws.settings.prefix,
@@ -92,7 +99,7 @@ def as_json(aws: Aws, found: list[Progress]) -> str:
 
 
 def _of_chapter(chapter: Chapter, findings: list[Finding], folder: Path) -> Progress:
-    amiss = [str(finding) for finding in findings if not finding.ok] if findings else None
+    amiss = [str(finding) for finding in findings if not finding.ok]
     copy = folder / chapter.path.name
     own = copy.exists() and not copy.samefile(chapter.path)  # the originals show that somebody else's checks have passed
     cells = _code(copy) if own else {}
@@ -102,7 +109,7 @@ def _of_chapter(chapter: Chapter, findings: list[Finding], folder: Path) -> Prog
         counts[name] = sum(total for _, _, total in totals)
         counts[f"{name}_passed"] = sum(
             min(total, _held(cells[id_])) for id_, source, total in totals if id_ in cells and cells[id_].source == source)
-    return Progress(chapter, amiss, **counts)
+    return Progress(chapter, len(findings), amiss, **counts)
 
 
 def _lines(path: Path, tag: str) -> Iterator[tuple[str, str, int]]:

@@ -101,6 +101,14 @@ def test_a_chapter_that_builds_nothing_is_done_by_its_checks(folder):
     assert table.loc["01_a"].to_dict() == {"done": "no", "built": "yes", "checks passed": "0 of 5", "exercises": "0 of 1"}
 
 
+def test_the_table_says_what_is_amiss_unless_nothing_is_there_at_all(folder, monkeypatch):
+    findings = [Finding("01", "the table", "is not there"), Finding("01", "the rest", "")]
+    monkeypatch.setattr(progress, "look_at", lambda aws, numbers: findings)
+    assert progress.as_table(progress.look(None, folder)).loc["01_a", "built"] == "no: the table is not there"
+    del findings[1]
+    assert progress.as_table(progress.look(None, folder)).loc["01_a", "built"] == "no"
+
+
 def test_a_trainer_gets_one_line_of_json(folder, monkeypatch, aws):
     monkeypatch.setenv("WORKBOOK_LEARNER", "ada")
     write(folder / "01_a.ipynb", cells(**COMPLETE))
