@@ -4,7 +4,6 @@ On the pipeline that the chapters build. Every fault is caused by the calls a pe
 verdict names.
 """
 
-import base64
 import contextlib
 import io
 import json
