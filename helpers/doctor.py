@@ -90,7 +90,8 @@ def _wait_for(verdict: Verdict, trail: Trail, left: float) -> None:
     """Wait until it has come further, or until it is time to look at the hops again."""
     before, due = trail.reached, RECHECK if verdict.due_in is None else verdict.due_in + 1
     with suppress(WaitTimeout):
-        wait_until(f"the {verdict.joint} hands it on", lambda: trail.look() > before, timeout=min(left, due), every=max(0.5, trail.aws.real(2)))
+        wait_until(f"the {verdict.joint} hands it on", lambda: trail.look() > before, timeout=min(left, due),
+                   every=max(0.5, trail.aws.real(2)))
 
 
 def _examine(trail: Trail) -> Verdict:
@@ -102,22 +103,23 @@ def _examine(trail: Trail) -> Verdict:
         try:
             hops[joint] = (MARK, look(case))
         except Wait as found:
-            hops[joint] = ("…", "nothing of it yet")
+            hops[joint] = ("…", "not yet")
             if verdict is None:
                 verdict = Verdict("wait", found.joint or joint, found.why, due_in=found.due_in)
-                hops[verdict.joint] = ("…", "it is here")
+                hops[verdict.joint] = ("…", "not yet: it is here")
         except (Broken, ClientError) as error:
+            if not isinstance(error, Broken) and not denied(error):
+                raise
             found = error if isinstance(error, Broken) else _refused(error)
             verdict = Verdict("broken", found.joint or joint, found.why, found.fix)
-            hops[verdict.joint] = ("✘", "it stops here")
+            hops[verdict.joint] = ("✘", "broken: see below")
             break
     verdict = verdict or Verdict("healthy", why=_summary(trail))
     return replace(verdict, hops=[(joint, *seen) for joint, seen in hops.items()])
 
 
 def _refused(error: ClientError) -> Broken:
-    """A call of the doctor's own that AWS refused. Any other error is raised as it came."""
-    denied(error)
+    """A call of the doctor's own that AWS refused to whoever asks."""
     return Broken(f"Your own credentials may not call {error.operation_name}: {error.response['Error'].get('Message')}",
                   "ask for that permission, or choose other credentials (AWS_PROFILE).")
 

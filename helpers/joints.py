@@ -48,10 +48,8 @@ class Wait(Exception):
 
 
 def denied(error: ClientError) -> bool:
-    """Whether AWS refused a call of the doctor's own to whoever asks. Any other error is raised as it came."""
-    if not re.search("AccessDenied|Unauthorized|NotAuthorized", error.response["Error"]["Code"]):
-        raise error
-    return True
+    """Whether AWS refused a call to whoever makes it."""
+    return bool(re.search("AccessDenied|Unauthorized|NotAuthorized", error.response["Error"]["Code"]))
 
 
 # What each joint is: the chapter that builds it, the setting that names it, and the call that describes it.
@@ -101,8 +99,9 @@ class Case:
         except ClientError as error:
             if says_gone(error):
                 raise Broken(f"Its role {name} does not exist.", mend) from None
-            if denied(error):  # who may not look into IAM still sees what the services themselves say
-                return
+            if not denied(error):
+                raise
+            return  # who may not look into IAM still sees what the services themselves say
         if not lets_in(trust, service, self.settings.account, source_arn):
             raise Broken(f"Its role {name} does not trust it: the trust document does not let {service} in for {source_arn}.", mend)
         if lacks:
@@ -133,7 +132,7 @@ def look_at_table(case: Case) -> str:
         return "no change in the last 24 hours that would make a row"
     there = trail.orderid and "Item" in case.aws.table().get_item(Key={"orderid": trail.orderid}, ConsistentRead=True)
     if not (there or trail.reached):
-        raise Broken(f"There is no order {trail.orderid!r}: the table has none, and nothing of that name lies on the stream or in the lake.",
+        raise Broken(f"There is no order {trail.orderid!r}: neither the table nor the stream nor the lake knows of it.",
                      "`read_table(aws.table())` (helpers.orders) lists the orders that there are.")
     return f"no change of {trail.orderid} in what the table's stream keeps (24 hours)"
 
@@ -146,7 +145,7 @@ def look_at_tables_stream(case: Case) -> str:
         raise Broken("The table's stream is disabled: changes are not captured, and those made until it is on are lost to the lake.",
                      f"switch it on: {on}. It will have a new ARN, and the pipe has to be made anew for it.")
     if specification["StreamViewType"] != "NEW_AND_OLD_IMAGES":
-        raise Broken(f"The table's stream carries {specification['StreamViewType']}: the transform needs both images, of a REMOVE the old one.",
+        raise Broken(f"The table's stream carries {specification['StreamViewType']}: the transform needs both images.",
                      f"switch it off, {wanted % (name, False)}, and on again with both images: {on}. Then make the pipe anew.")
     return f"its change event is {case.trail.event['eventID']}" if case.trail.event else "on, with both images"
 
@@ -197,7 +196,7 @@ def _judge_pipe(case: Case, made: datetime) -> None:
     late = case.overdue(made, reading.get("MaximumBatchingWindowInSeconds", 0) + 1, "The pipe gathers a batch.", "pipe")
     if reading["StartingPosition"] == "LATEST" and made <= pipe["CreationTime"] + timedelta(seconds=case.aws.real(60)):
         raise Broken("Its starting position is LATEST: what was written before it ran, this order among it, it never reads.",
-                     f"a starting position cannot be changed; with TRIM_HORIZON it begins with the oldest change event: {_new_pipe(name)}", "pipe")
+                     f"with TRIM_HORIZON, which cannot be set later, it begins with the oldest change event: {_new_pipe(name)}", "pipe")
     if filters := pipe["SourceParameters"].get("FilterCriteria", {}).get("Filters"):
         raise Broken(f"It has not come out of the pipe, whose filter is {filters[0]['Pattern']}",
                      f"a pipe of chapter 04 has no filter: {_new_pipe(name)}", "pipe")
@@ -214,21 +213,21 @@ def look_at_delivery_stream(case: Case) -> str:
     delivery, name = case.described("delivery stream"), case.settings.delivery_stream
     case.described("function"), case.described("lake")
     status, trouble = delivery["DeliveryStreamStatus"], delivery.get("FailureDescription", {}).get("Details", "")
+    anew = (f'make it anew: `aws.client("firehose").delete_delivery_stream(DeliveryStreamName="{name}")`, and when it is gone '
+            '`catch_up(aws, "06")`.')
     if status.endswith("FAILED"):
-        raise Broken(f"It is {status}: {trouble}", f'delete it, `aws.client("firehose").delete_delivery_stream(DeliveryStreamName="{name}")`, '
-                     'mend that, and let chapter 05 make it: `catch_up(aws, "06")`.')
+        raise Broken(f"It is {status}: {trouble}", f"mend that, and {anew}")
     source, destination = delivery["Source"]["KinesisStreamSourceDescription"], _destination(delivery)
     for role in dict.fromkeys((source["RoleARN"], destination["RoleARN"])):
         case.check_role("delivery", role, "firehose.amazonaws.com", delivery["DeliveryStreamARN"])
     if not _processor(destination):
-        raise Broken("It calls no function: records go to the lake as they are on the stream.",
-                     f'make it anew: `aws.client("firehose").delete_delivery_stream(DeliveryStreamName="{name}")`, then `catch_up(aws, "06")`.')
+        raise Broken("It calls no function: records go to the lake as they are on the stream.", anew)
     prefix, crawled = destination.get("Prefix", ""), case.settings.lake_prefix
     errors = destination.get("ErrorOutputPrefix") or prefix  # without one of its own, it lies below the data's [C]
     if errors.startswith(crawled):
         beside = case.settings.error_prefix + "!{firehose:error-output-type}/" + HOURS
         raise Broken(f"Its error prefix {errors!r} lies inside {crawled!r}, which is crawled: failed records become rows.",
-                     f"put the errors beside the lake: {_update(delivery, {'ErrorOutputPrefix': beside})}. Then move what lies there already.")
+                     f"put them beside the lake: {_update(delivery, {'ErrorOutputPrefix': beside})}. Then move what lies there already.")
     if not prefix.startswith(crawled):
         raise Broken(f"It writes under {prefix!r}, outside of {crawled!r}, which is crawled.",
                      f"set its prefix: {_update(delivery, {'Prefix': crawled + HOURS})}.")
@@ -277,9 +276,9 @@ _CODES = {
                                 '`aws.client("lambda").update_function_configuration(FunctionName="{name}", Timeout=60)`; or ' + DEPLOY),
     "Lambda.MissingRecordId": ("forgets a recordId: every record that came in has to be answered", DEPLOY),
     "Lambda.DuplicatedRecordId": ("answers a recordId twice", DEPLOY),
-    "Lambda.InvalidReturnFormat": ("answers with an illegal result or without usable data: a result is Ok, Dropped or ProcessingFailed", DEPLOY),
-    "Lambda.ProcessingFailedStatus": ("cannot read the record and answers ProcessingFailed", "find out who put such a record into the stream, "
-                                      "and stop it; if the record is right and the function wrong, " + DEPLOY),
+    "Lambda.InvalidReturnFormat": ("answers with an illegal result, none of Ok, Dropped and ProcessingFailed, or without data", DEPLOY),
+    "Lambda.ProcessingFailedStatus": ("cannot read the record and answers ProcessingFailed",
+                                      "stop whoever puts such records in; if they are right and the function is wrong, " + DEPLOY),
 }
 
 
@@ -288,7 +287,7 @@ def look_at_function(case: Case) -> str:
     if function.get("State", "Active") == "Failed" or function.get("LastUpdateStatus") == "Failed":
         raise Broken(f"It cannot run: {function.get('StateReason') or function.get('LastUpdateStatusReason')}", DEPLOY)
     case.check_role("function", function["Role"], "lambda.amazonaws.com", function["FunctionArn"])
-    if trail.failed:
+    if trail.failed and not trail.delivered:
         said = json.loads(trail.failed.text)
         what, fix = _CODES.get(said["errorCode"], (f"was not called: {said['errorMessage']}", "mend that, and replay the record."))
         told = _log_line(case, '"reason"' if said["errorCode"] == "Lambda.ProcessingFailedStatus" else _RAISED)
@@ -316,7 +315,7 @@ def look_at_lake(case: Case) -> str:
     case.described("lake")
     trail, line = case.trail, case.trail.delivered
     if line is None:
-        if trail.event and not trail.row:
+        if trail.row == {}:
             return "nothing, as it should be: the transform drops a change that no column shows"
         if trail.record:
             _judge_delivery(case, trail.record.arrived)
@@ -327,8 +326,7 @@ def look_at_lake(case: Case) -> str:
         row = None
     if row is None and re.search(r"\}\s*\{", line.text) or not line.text.endswith("\n"):
         raise Broken(f"The function ends its lines without a newline: in {line.key} rows hang together, and Athena reads one of each line.",
-                     f"{DEPLOY} Then write that object anew, one row a line: " + _rewrite(case, line.key, '.replace("}{", "}\\n{") + "\\n"'),
-                     "function")
+                     f"{DEPLOY} Then write that object anew, one row a line: {_rewrite(case, line.key)}", "function")
     if not isinstance(row, dict):
         raise Broken(f"A row in {line.key} is no JSON object: {line.text[:80]!r}", _take_out(case, line.key))
     due = trail.row or {**dict.fromkeys(FIELDS), **row}  # what the event's row has to be; at least, no column may lack
@@ -341,27 +339,26 @@ def look_at_lake(case: Case) -> str:
 def _judge_delivery(case: Case, arrived: datetime) -> None:
     """It is on the stream and has not reached the bucket. Raises Wait or Broken."""
     delivery = case.described("delivery stream")
-    late = case.overdue(arrived, sum(_buffers(_destination(delivery))) + 2, "It is in the buffers of the delivery stream.", "delivery stream")
+    late = case.overdue(arrived, sum(_buffers(_destination(delivery))) + 2, "The delivery stream buffers it.", "delivery stream")
     if trouble := delivery.get("FailureDescription", {}).get("Details"):
-        raise Broken(f"The delivery stream holds it and says: {trouble}", "mend what it names; it then goes on by itself.", "delivery stream")
+        raise Broken(f"The delivery stream holds it and says: {trouble}", "mend what it names: it goes on by itself.", "delivery stream")
     if told := _log_line(case, _RAISED):
         what, fix = _CODES["Lambda.FunctionTimedOut" if "timed out" in told else "Lambda.FunctionError"]
         raise Broken(f"The function {what}. Its log: {told}", fix.format(name=case.settings.function), "function")
     case.be_patient(late, "The delivery stream has it still and says nothing.", "delivery stream")
-    raise Broken(f"The record went into the delivery stream and has come out nowhere, {late:.0f} s beyond its time: neither in the lake nor "
-                 "under the error prefix. The function may answer Dropped for it.", f"compare the function with helpers/transform.py; {DEPLOY}",
-                 "function")
+    raise Broken(f"The record went into the delivery stream and came out nowhere, {late:.0f} s beyond its time: neither in the lake nor "
+                 "under the error prefix. A function that answers Dropped makes it so.", f"look at the function; {DEPLOY}", "function")
 
 
-def _rewrite(case: Case, key: str, change: str) -> str:
-    return (f'`aws.client("s3").put_object(Bucket="{case.settings.bucket}", Key="{key}", Body=read_object(aws, "{key}"){change})` '
-            "(helpers.look).")
+def _rewrite(case: Case, key: str) -> str:
+    return (f'`aws.client("s3").put_object(Bucket="{case.settings.bucket}", Key="{key}", '
+            f'Body=read_object(aws, "{key}").replace("}}{{", "}}\\n{{") + "\\n")` (helpers.look).')
 
 
 def _take_out(case: Case, key: str) -> str:
     bucket = case.settings.bucket
-    return (f'take the object out of the lake: `aws.client("s3").copy_object(Bucket="{bucket}", Key="quarantine/{key}", CopySource="{bucket}/{key}")`, '
-            f'then `aws.client("s3").delete_object(Bucket="{bucket}", Key="{key}")`, and mend its rows there.')
+    return (f'take the object out of the lake: `aws.client("s3").copy_object(Bucket="{bucket}", Key="quarantine/{key}", '
+            f'CopySource="{bucket}/{key}")`, then `aws.client("s3").delete_object(Bucket="{bucket}", Key="{key}")`, and mend its rows.')
 
 
 def look_at_crawler(case: Case) -> str:
@@ -378,7 +375,7 @@ def look_at_crawler(case: Case) -> str:
     if not last:
         raise Broken("It has never run, so nothing knows of the lake's columns and folders.", f"start it: {start}.")
     if last["Status"] != "SUCCEEDED":
-        raise Broken(f"Its last crawl {last['Status']}: {last.get('ErrorMessage', '')}", f"mend what it names, and start it again: {start}.")
+        raise Broken(f"Its last crawl {last['Status']}: {last.get('ErrorMessage', '')}", f"mend that, and start it again: {start}.")
     return f"READY, last crawl {last['Status']} at {last['StartTime'].astimezone(UTC):%H:%M:%S} UTC"
 
 
@@ -427,8 +424,8 @@ def _forget_table(settings: Settings) -> str:
 
 def _new_crawler(settings: Settings) -> str:
     """A crawler never looks again at what it has classified."""
-    return (f'a new crawler has to look at the lake: `aws.client("glue").delete_crawler(Name="{settings.crawler}")`, {_forget_table(settings)}, '
-            'and let chapter 06 make both: `catch_up(aws, "07")`.')
+    return (f'a new crawler has to look at the lake: `aws.client("glue").delete_crawler(Name="{settings.crawler}")`, '
+            f'{_forget_table(settings)}, and let chapter 06 make both: `catch_up(aws, "07")`.')
 
 
 def look_at_athena(case: Case) -> str:
@@ -439,8 +436,9 @@ def look_at_athena(case: Case) -> str:
     if case.trail.delivered is None:
         return "not asked: nothing of it is in the lake"
     event_id = json.loads(case.trail.delivered.text)["event_id"]
-    every_column = ", ".join(f'count("{name}")' for name in FIELDS)  # so that a value of the wrong type comes to light
-    state, reason, rows = _query(case, f"SELECT count_if(event_id = '{event_id}'), count(*), {every_column} FROM {case.settings.lake_table}")
+    every_column = ", ".join(f"count({name})" for name in FIELDS)  # so that a value of the wrong type comes to light
+    state, reason, rows = _query(case, f"SELECT count_if(event_id = '{event_id}'), count(*), {every_column} "
+                                       f"FROM {case.settings.lake_table}")
     if state != "SUCCEEDED":
         raise Broken(f"The query {state}: {reason}", *_athena_fix(case, reason))
     found, total = rows[1]["Data"][0]["VarCharValue"], rows[1]["Data"][1]["VarCharValue"]
@@ -466,7 +464,8 @@ def _athena_fix(case: Case, reason: str) -> tuple[str, str]:
     if "HIVE_PARTITION_SCHEMA" in reason:
         return f"partitions and table disagree about a type; {_new_crawler(case.settings)}", "catalogue"
     if "HIVE_" in reason:
-        key = next(filter(lambda key: _unreadable(read_object(case.aws, key)), objects(case.aws, case.settings.lake_prefix)["key"]), None)
+        keys = objects(case.aws, case.settings.lake_prefix)["key"]
+        key = next((key for key in keys if _unreadable(read_object(case.aws, key))), None)
         return _take_out(case, key) if key else "find the object that holds such a row, and take it out of the lake.", "lake"
     if re.search("PERMISSION|AccessDenied|not authorized|Lake Formation|Insufficient", reason, re.I):
         return "grant whoever asks the permission that it names: on the bucket, the Glue catalogue, or in Lake Formation.", "Athena"

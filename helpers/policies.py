@@ -69,7 +69,8 @@ def lacking(iam, role_arn: str, document: dict) -> list[str]:
         actions, resources = ([named] if isinstance(named, str) else named for named in (statement["Action"], statement["Resource"]))
         for resource in resources:
             answer = iam.simulate_principal_policy(PolicySourceArn=role_arn, ActionNames=actions, ResourceArns=[resource])
-            found += [f"{each['EvalActionName']} on {resource}" for each in answer["EvaluationResults"] if each["EvalDecision"] != "allowed"]
+            found += [f"{each['EvalActionName']} on {resource}" for each in answer["EvaluationResults"]
+                      if each["EvalDecision"] != "allowed"]
     return found
 
 

@@ -6,6 +6,7 @@ import base64
 import io
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -64,7 +65,7 @@ class Trail:
 
     @property
     def row(self) -> dict | None:
-        """The row that the transform has to make of it; None if it drops it, or if the event is not known."""
+        """The row that the transform has to make of it, {} if it drops it; None if it cannot read it, or the event is not known."""
         return row_of(self.event, self.aws.settings.table_arn) if self.event else None
 
     @property
@@ -79,7 +80,8 @@ class Trail:
             settings = self.aws.settings
             self.record = self.record or self._find(self._find_record)
             self.delivered = self._find(lambda: self._find_line(settings.lake_prefix, self._names_it))
-            self.failed = self._find(lambda: self._find_line(settings.error_prefix, self._has_its_data))
+            if not self.delivered:  # what failed once and was replayed lies in both places
+                self.failed = self._find(lambda: self._find_line(settings.error_prefix, self._has_its_data))
         return self.reached
 
     def _find(self, find: Callable):
@@ -122,9 +124,10 @@ class Trail:
         for item in objects(self.aws, prefix).sort_values("written", ascending=False).itertuples():
             if item.key in self._read or self._since and item.written < self._since:
                 continue
-            for text in io.StringIO(read_object(self.aws, item.key), newline="\n"):
-                if is_it(text):
-                    return Line(item.key, item.written, text)
+            with suppress(UnicodeDecodeError):  # no text, so no line
+                for text in io.StringIO(read_object(self.aws, item.key), newline="\n"):
+                    if is_it(text):
+                        return Line(item.key, item.written, text)
             self._read.add(item.key)
         return None
 
@@ -132,13 +135,16 @@ class Trail:
         return self._name in line
 
     def _has_its_data(self, line: str) -> bool:
-        data = base64.b64decode(json.loads(line)["rawData"])
+        try:
+            data = base64.b64decode(json.loads(line)["rawData"])
+        except (ValueError, KeyError, TypeError):  # not Firehose's
+            return False
         return data == self.record.data if self.record else self._name.encode() in data
 
 
 def row_of(event: dict, stream_arn: str) -> dict | None:
-    """The row that the transform makes of a change event; None if it drops it or cannot read it."""
+    """The row that the transform makes of a change event; {} if it drops it, None if it cannot read it."""
     try:
-        return transform_event(piped(event, stream_arn))
+        return transform_event(piped(event, stream_arn)) or {}
     except Unreadable:
         return None

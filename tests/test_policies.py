@@ -9,7 +9,7 @@ import botocore.session
 import pytest
 from botocore.exceptions import ClientError
 
-from helpers.policies import HOPS, POLICY_NAME, ensure_role, permissions, trust
+from helpers.policies import HOPS, POLICY_NAME, ensure_role, lacking, lets_in, permissions, trust
 from helpers.settings import Settings
 
 SETTINGS = Settings(prefix="shop", region="eu-west-1", account="123456789012")
@@ -131,3 +131,39 @@ def test_the_delivery_role_writes_the_lake_and_the_errors_and_nothing_else(aws, 
         for prefix in (settings.lake_prefix, settings.error_prefix):
             aws.client("s3").delete_object(Bucket=settings.bucket, Key=f"{prefix}x")
         aws.client("s3").delete_bucket(Bucket=settings.bucket)
+
+
+@pytest.mark.parametrize("hop", HOPS)
+def test_each_trust_document_lets_in_its_own_service_for_this_account_and_no_other(hop):
+    arn, service = getattr(SETTINGS, f"{hop}_stream_arn" if hop == "delivery" else f"{hop}_arn"), f"{SERVICES[hop]}.amazonaws.com"
+    assert lets_in(trust(SETTINGS, hop), service, SETTINGS.account, arn)
+    assert not lets_in(trust(SETTINGS, hop), "ec2.amazonaws.com", SETTINGS.account, arn)
+    if "Condition" in trust(SETTINGS, hop)["Statement"][0]:
+        assert not lets_in(trust(SETTINGS, hop), service, "999999999999", arn)
+
+
+@pytest.mark.parametrize("condition, holds", [
+    ({"ArnLike": {"aws:SourceArn": "arn:aws:pipes:*:123456789012:pipe/*"}}, True),
+    ({"ArnLike": {"aws:SourceArn": ["arn:aws:pipes:*:999999999999:pipe/*", "arn:aws:pipes:eu-west-1:123456789012:pipe/shop-pipe"]}}, True),
+    ({"StringEquals": {"aws:SourceArn": "arn:aws:pipes:eu-west-1:123456789012:pipe/other"}}, False),
+    ({"StringEquals": {"aws:SourceAccount": "123456789012"}, "ArnEquals": {"aws:SourceArn": "arn:aws:pipes:eu-west-1:1:pipe/x"}}, False),
+    ({"StringEquals": {"sts:ExternalId": "123456789012"}}, True),
+    ({"DateLessThan": {"aws:CurrentTime": "2020-01-01T00:00:00Z"}}, True),  # not to be judged from here
+])
+def test_conditions_on_account_and_resource_are_judged_as_aws_judges_them(condition, holds):
+    document = trust(SETTINGS, "pipe")
+    document["Statement"][0]["Condition"] = condition
+    assert lets_in(document, "pipes.amazonaws.com", SETTINGS.account, SETTINGS.pipe_arn) is holds
+
+
+def test_what_a_role_lacks_is_told_action_by_action_and_resource_by_resource(aws):
+    iam, name = aws.client("iam"), f"lacking-{uuid.uuid4().hex[:8]}"
+    whole = filled("delivery")
+    arn = ensure_role(iam, name, trust(SETTINGS, "delivery"), whole, {})
+    assert lacking(iam, arn, whole) == []
+    less = json.loads(json.dumps(whole))
+    less["Statement"][0]["Action"].remove("kinesis:GetRecords")
+    less["Statement"][3]["Resource"].pop()
+    iam.put_role_policy(RoleName=name, PolicyName=POLICY_NAME, PolicyDocument=json.dumps(less))
+    lost = [f"s3:{action} on {SETTINGS.bucket_arn}/errors/*" for action in ("AbortMultipartUpload", "GetObject", "PutObject")]
+    assert lacking(iam, arn, whole) == [f"kinesis:GetRecords on {SETTINGS.stream_arn}", *lost]
