@@ -42,8 +42,10 @@ OBJECTS = 200  # of a folder
 SCAN_PAGES = 10  # of the table, 1 MB each, to count its items
 KEPT_BY_THE_TABLES_STREAM = timedelta(hours=24)
 
-MARKS = {"not built yet": "○", "getting ready": "…", "ready": "✔", "flowing": "▶", "waiting": "◔", "STOPPED": "■", "BROKEN": "✖", "hidden": "?"}
-COLUMNS = ["state", "holds", "unit", "passed", "behind", "lag_s", "skipped", "failed", "repeated", "by_shard", "last", "last_at", "says", "at"]
+MARKS = {"not built yet": "○", "getting ready": "…", "ready": "✔", "flowing": "▶", "waiting": "◔", "STOPPED": "■", "BROKEN": "✖",
+         "hidden": "?"}
+COLUMNS = ["state", "holds", "unit", "passed", "behind", "lag_s", "skipped", "failed", "repeated", "by_shard", "last", "last_at", "says",
+           "at"]
 _WHOLE = ["holds", "passed", "behind", "skipped", "failed", "repeated"]
 
 
@@ -139,7 +141,8 @@ class _Memory:
         counts = [page["Count"] for page in islice(pages, SCAN_PAGES + 1)]
         more = len(counts) > SCAN_PAGES
         says = status if status != "ACTIVE" else f"{SCAN_PAGES} pages are counted, there are more" if more else ""
-        return {"state": "ready" if status == "ACTIVE" else "getting ready", "holds": sum(counts[:SCAN_PAGES]), "unit": "orders", "says": says}
+        return {"state": "ready" if status == "ACTIVE" else "getting ready", "holds": sum(counts[:SCAN_PAGES]), "unit": "orders",
+                "says": says}
 
     def _change_events(self) -> dict:
         try:
@@ -250,7 +253,8 @@ class _Memory:
         behind = [at for at in waiting if start is None or at >= start]
         if state == "ready" and behind:
             state = "flowing"
-        return {"state": state, "passed": passed - len(waiting), "behind": len(behind), "lag_s": _seconds_since(behind), "skipped": len(waiting) - len(behind),
+        return {"state": state, "passed": passed - len(waiting), "behind": len(behind), "lag_s": _seconds_since(behind),
+                "skipped": len(waiting) - len(behind),
                 "says": says}
 
     def _is_dropped(self, name: str, data: bytes) -> bool:
@@ -520,7 +524,8 @@ def _skipped(hop: pd.Series) -> str:
 def _draw_state(axes, top: float, hop: pd.Series) -> None:
     look, text = EDGES[hop["state"]], f"{MARKS[hop['state']]} {hop['state']}"
     dark = hop["state"] in ("STOPPED", "BROKEN")
-    box = look and {"boxstyle": "round,pad=0.3", "facecolor": INK if dark else PAPER, "edgecolor": INK, "linewidth": LINE, "linestyle": look}
+    box = look and {"boxstyle": "round,pad=0.3", "facecolor": INK if dark else PAPER, "edgecolor": INK, "linewidth": LINE,
+                    "linestyle": look}
     _text(axes, WORDS_LEFT, top + 0.29, text, MIDDLE + 1, weight="bold", color=PAPER if dark else INK, bbox=box)
     if hop.name not in JOINTS:
         _says(axes, WORDS_LEFT - 0.1, top + 0.55, hop["says"] or _by_shard(hop), wide=34)
@@ -544,7 +549,8 @@ def summary(frame: pd.DataFrame) -> str:
     if len(wrong):
         named = ", ".join(f"{name} is {frame.at[name, 'state']}" for name in wrong[:2])
         return named + (f", and {len(wrong) - 2} more" if len(wrong) > 2 else "")
-    made, carried, crawled = frame.at["DynamoDB Streams", "passed"], frame.loc[["EventBridge", "Firehose"], "behind"].sum(), frame.at["Glue", "behind"]
+    made, crawled = frame.at["DynamoDB Streams", "passed"], frame.at["Glue", "behind"]
+    carried = frame.loc[["EventBridge", "Firehose"], "behind"].sum()
     if pd.isna(made):
         return "No change is captured yet"
     on_the_way = f"{carried:,} on the way" if carried else "nothing on the way"
@@ -611,7 +617,8 @@ def live(aws: Aws, every: float = 1.0) -> Iterator[None]:
         while not done.wait(every):
             draw_once()
 
-    handle = display({"text/plain": "The glass pipeline is measured for the first time."}, raw=True, display_id=True) if get_ipython() else None
+    first = {"text/plain": "The glass pipeline is measured for the first time."}
+    handle = display(first, raw=True, display_id=True) if get_ipython() else None
     draw_once()  # here, in the caller's thread: boto3 makes clients in one thread only
     watcher = threading.Thread(target=keep_drawing, name="glass", daemon=True)
     watcher.start()
@@ -622,4 +629,5 @@ def live(aws: Aws, every: float = 1.0) -> Iterator[None]:
         watcher.join()
         draw_once()
         if failures:
-            print(f"The glass pipeline could not be drawn {len(failures)} times; the last time: {type(failures[-1]).__name__}: {failures[-1]}")
+            print(f"The glass pipeline could not be drawn {len(failures)} times; the last time: "
+                  f"{type(failures[-1]).__name__}: {failures[-1]}")

@@ -233,12 +233,15 @@ def test_a_broken_hop_shows_and_names_what_its_role_may_not(pipeline, hop, role,
 
 
 def test_what_failed_what_was_dropped_and_what_came_twice_are_told_apart_and_are_not_behind(pipeline):
+    kept = publish(pipeline, 1, prefix="noted-")
+    pipeline.made += kept
     before, kinesis, stream = settled(pipeline), pipeline.client("kinesis"), pipeline.settings.stream
-    kept = next(change.orderid for change in reversed(pipeline.made) if change.kind == "insert" and change.orderid.startswith("pipe-"))
-    pipeline.table().update_item(Key={"orderid": kept}, UpdateExpression="SET note = :note", ExpressionAttributeValues={":note": "gift"})
+    pipeline.table().update_item(Key={"orderid": kept[0].orderid}, UpdateExpression="SET note = :note",
+                                 ExpressionAttributeValues={":note": "gift"})
     kinesis.put_record(StreamName=stream, PartitionKey="poison", Data=b"no JSON")
     twice = look.shard_records(pipeline)["data"].iloc[-1]
-    wait_until("note and poison are on the stream", lambda: glass.measure(pipeline).at["Kinesis", "passed"] == before.at["Kinesis", "passed"] + 2)
+    there = before.at["Kinesis", "passed"] + 2
+    wait_until("note and poison are on the stream", lambda: glass.measure(pipeline).at["Kinesis", "passed"] == there)
     kinesis.put_record(StreamName=stream, PartitionKey="twice", Data=twice)
     wait_until("the poison is under the error prefix", lambda: glass.measure(pipeline).at["S3", "failed"] == 1)
     frame = settled(pipeline)
@@ -258,13 +261,14 @@ def test_rows_in_a_folder_that_no_crawl_has_seen_wait_for_one(pipeline):
     assert frame.loc[["Glue", "Athena"], "state"].tolist() == ["ready", "ready"] and frame.at["Glue", "behind"] == 0
     assert frame.at["Athena", "passed"] == frame.at["S3", "passed"] and frame.at["Glue", "last"] == "crawl SUCCEEDED"
     row = {"event_id": "new", "event_name": "INSERT", "orderid": "o-new", "sequence_number": "1", "event_time": "2026-01-02T03:04:05Z"}
-    pipeline.client("s3").put_object(Bucket=pipeline.settings.bucket, Key=f"{pipeline.settings.lake_prefix}hour=99/late", Body=json.dumps(row))
+    late = {"Bucket": pipeline.settings.bucket, "Key": f"{pipeline.settings.lake_prefix}hour=99/late"}
+    pipeline.client("s3").put_object(**late, Body=json.dumps(row))
     try:
         frame = glass.measure(pipeline)
         assert (frame.at["Glue", "state"], frame.at["Glue", "behind"]) == ("waiting", 1) and frame.at["Glue", "lag_s"] > 3600
         assert frame.at["Athena", "passed"] == frame.at["S3", "passed"] - 1
     finally:
-        pipeline.client("s3").delete_object(Bucket=pipeline.settings.bucket, Key=f"{pipeline.settings.lake_prefix}hour=99/late")
+        pipeline.client("s3").delete_object(**late)
     assert state(pipeline, "Glue") == "ready"
 
 
@@ -355,8 +359,10 @@ def flowing(**changes):
 LONG = "AccessDeniedException: " + "the service " * 40
 FRAMES = {
     "flowing": flowing(),
-    "broken": flowing(EventBridge={"state": "BROKEN", "says": LONG}, S3={"failed": 900, "says": LONG}, Firehose={"state": "STOPPED", "says": LONG}),
-    "large": flowing(DynamoDB={"holds": 12_345_678, "says": "10 pages are counted, there are more"}, DynamoDB_Streams={"holds": 12_345_678, "passed": 12_345_678},
+    "broken": flowing(EventBridge={"state": "BROKEN", "says": LONG}, S3={"failed": 900, "says": LONG},
+                      Firehose={"state": "STOPPED", "says": LONG}),
+    "large": flowing(DynamoDB={"holds": 12_345_678, "says": "10 pages are counted, there are more"},
+                     DynamoDB_Streams={"holds": 12_345_678, "passed": 12_345_678},
                      EventBridge={"behind": 12_345_678, "lag_s": 86_400, "skipped": 12_345_678},
                      Kinesis={"by_shard": {f"shardId-{n:012}": 190_000 + n for n in range(64)}, "last": "MODIFY " + "o" * 80}),
     "three shards": flowing(Kinesis={"by_shard": {"shardId-000000000000": 2200, "shardId-000000000001": 25, "shardId-000000000002": 0}}),
