@@ -92,7 +92,8 @@ class Drill:
         def events() -> dict[str, dict]:
             return {event["eventID"]: event for event in change_events(self.aws) if _order(event) in self.ids}
 
-        wait_until("the table's stream has them", lambda: set(map(_order, events().values())) == set(self.ids))
+        if len(set(map(_order, events().values()))) < len(self.ids):
+            wait_until("the table's stream has them", lambda: len(set(map(_order, events().values()))) == len(self.ids))
         arn = table_stream_arn(self.aws)
         changes = {event_id for event_id, event in events().items() if transform.transform_event(piped(event, arn))}
 
@@ -108,7 +109,8 @@ class Drill:
         self.delivered()
         ask(self.aws, "MSCK REPAIR TABLE orders")  # an hour may have begun
         found = ask(self.aws, "SELECT *, (SELECT count(*) FROM orders) AS copies FROM distinct_events ORDER BY change_number")
-        held, events = change_events(self.aws), found.assign(event_time=found["event_time"].str.replace(r"(\S+) (\S+)\.\d+", r"\1T\2Z", regex=True))
+        times = found["event_time"].str.replace(r"(\S+) (\S+)\.\d+", r"\1T\2Z", regex=True)  # SQL's spelling -> the transform's
+        held, events = change_events(self.aws), found.assign(event_time=times)
         since = max(int(found["change_number"][0]), min(map(sequence_number, held), default=0))
         expected = expected_rows(held, table_stream_arn(self.aws), since)
         changes = problems(expected, events[[int(number) >= since for number in events["change_number"]]], "event_id")["problem"]
@@ -137,9 +139,10 @@ class Drills(list[Drill]):
 
     def scoreboard(self) -> pd.DataFrame:
         """A line a drill that was proved: symptom, joint (the doctor's), cure, lost, counted twice."""
-        return pd.DataFrame([{"drill": drill.name, "symptom": drill.symptom, "the doctor's joint": drill.verdict.joint or drill.verdict.state,
-                              "cure": drill.cure, "lost": drill.proof.lost, "counted twice": drill.proof.counted_twice}
-                             for drill in self if drill.proof and drill.verdict]).set_index("drill")
+        lines = [{"drill": each.name, "symptom": each.symptom, "the doctor's joint": each.verdict.joint or each.verdict.state,
+                  "cure": each.cure, "lost": each.proof.lost, "counted twice": each.proof.counted_twice}
+                 for each in self if each.proof and each.verdict]
+        return pd.DataFrame(lines).set_index("drill")
 
 
 class QueryFailed(RuntimeError):

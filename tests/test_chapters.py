@@ -199,12 +199,13 @@ def test_a_page_folds_what_jupyterlab_folds_and_hints_stay_in_their_folds(tmp_pa
 
 def test_the_line_in_which_lake_and_table_agree_is_found_and_its_absence_is_an_error(tmp_path):
     for name, text in (("a", "nothing"), ("b", f"{MARK} lake and table agree: 3 orders\nmore")):
-        nbformat.write(notebook("1", outputs=[text]), tmp_path / f"{name}.ipynb")
+        nbformat.write(notebook("1", outputs=[text], tags=["checkpoint"]), tmp_path / f"{name}.ipynb")
     results = [Result(CHAPTERS[0], 1.0, 0, tmp_path / f"{name}.ipynb") for name in "ab"]
     assert chapters.agreement(results) == f"{MARK} lake and table agree: 3 orders"
     with pytest.raises(LookupError):
         chapters.agreement(results[:1])
     assert chapters.count_checkpoints(nbformat.read(tmp_path / "b.ipynb", 4)) == 1
+    assert chapters.count_checkpoints(notebook("doctor(aws)", outputs=[f"{MARK} table  an INSERT"])) == 0
 
 
 @pytest.mark.parametrize("words, sentence", [
