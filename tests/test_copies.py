@@ -112,7 +112,7 @@ def test_the_newer_one_beside_it_is_renewed_until_it_is_edited_too(copy, mine):
 
 
 @pytest.mark.parametrize("text", ["my own notes", "{}", "[]", '{"cells": []}',
-                                  nbformat.writes(nbformat.v4.new_notebook(cells=[code("x")]))])
+                                  nbformat.writes(nbformat.v4.new_notebook(cells=[code("x")]))], ids=["notes", "object", "list", "no cells", "notebook"])
 def test_a_file_that_nobody_here_has_laid_is_a_learners_own(mine, text):
     mine.mkdir()
     (mine / "01_a.ipynb").write_text(text)
