@@ -445,4 +445,4 @@ def test_the_command_ends_with_a_code_of_its_own_if_there_is_only_to_wait(aws, c
     with slow_buffer(aws), pytest.raises(SystemExit) as ended:
         main(["doctor", f"prefix={SETTINGS.prefix}", "--order", put_order(aws), "--patience", "5"])
     assert ended.value.code == 3
-    assert re.search(r"^wait at the delivery stream \(due in \d+ s\): ", capsys.readouterr().out, re.M)
+    assert re.search(r"^wait at the delivery stream: .* It is due in \d+ s\.$", capsys.readouterr().out, re.M)
