@@ -12,11 +12,15 @@ import io
 import itertools
 import json
 import re
+import shutil
+import tempfile
+import uuid
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -244,24 +248,30 @@ def function_fails(which: str) -> Callable:
     def fault(local: LocalAws, aws: Aws) -> Iterator[None]:
         """The transform raises in one "call" of five, after which the batch is sent again; or for one "batch" of five, however often."""
         sign = {"call": errors_logged, "batch": lambda aws: len(objects(aws, aws.settings.error_prefix))}[which]
-        before = sign(aws)
-        deploy(aws, {"transform.py": FAILING[which], "real.py": inspect.getsource(transform)})
+        before, noted = sign(aws), f"failed-once-{uuid.uuid4().hex}"
+        deploy(aws, {"transform.py": FAILING[which].replace("NOTED", noted), "real.py": inspect.getsource(transform)})
         try:
             yield
             wait_until(f"a {which} of the function fails", lambda: sign(aws) > before)
         finally:
             deploy(aws, {"transform.py": inspect.getsource(transform)})
+            shutil.rmtree(Path(tempfile.gettempdir(), noted), ignore_errors=True)
 
     return fault
 
 
 FAILING = {
     "call": """
-import itertools, real
-calls = itertools.count()
+import os, real, tempfile, zlib
+noted = os.path.join(tempfile.gettempdir(), "NOTED")  # outlives the function's processes, of which there may be several
 def handler(event, context):
-    if next(calls) % 5 == 0:
-        raise RuntimeError("one call in five")
+    batch = zlib.crc32(event["records"][0]["recordId"].encode())
+    os.makedirs(noted, exist_ok=True)
+    others, mark = os.listdir(noted), os.path.join(noted, str(batch))
+    if str(batch) not in others:
+        open(mark, "w").close()
+        if not others or batch % 5 == 0:
+            raise RuntimeError("one call in five")
     return real.handler(event, context)
 """,
     "batch": """
