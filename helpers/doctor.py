@@ -43,8 +43,7 @@ class Verdict:
         width = max((len(joint) for joint, _, _ in self.hops), default=0)
         lines = [f"{mark} {joint:<{width}}  {words}" for joint, mark, words in self.hops]
         where = f" at the {self.joint}" if self.joint else ""
-        due = "" if self.due_in is None else f" (due in {self.due_in:.0f} s)"
-        lines.append(f"{self.state}{where}{due}: {self.why}")
+        lines.append(f"{self.state}{where}: {self.why}")
         return "\n".join(lines + [f"mend it: {self.fix}"] * bool(self.fix))
 
 
