@@ -88,7 +88,10 @@ class Drill:
         return pd.DataFrame(found())
 
     def delivered(self) -> list[str]:
-        """Wait until every change of this drill's orders is in the lake, read from S3 itself; the keys of the objects it is in."""
+        """Wait until every change of this drill's orders is in the lake, read from S3 itself; the keys of the objects it is in.
+
+        An hour may have begun meanwhile: its folder becomes a partition, so that only a drill makes Athena miss one.
+        """
         def events() -> dict[str, dict]:
             return {event["eventID"]: event for event in change_events(self.aws) if _order(event) in self.ids}
 
@@ -102,12 +105,21 @@ class Drill:
             return changes - {found for lines in self.lake.lines.values() for line in lines for found in _EVENT.findall(line)}
 
         wait_until(f"{len(changes)} changes are in the lake", lambda: not missing(), show=missing, timeout=280)
+        ask(self.aws, f"MSCK REPAIR TABLE {self.aws.settings.lake_table}")
         return [key for key, lines in self.lake.lines.items() if any(self.key in line for line in lines)]
 
     def prove(self, cure: str) -> Proof:
-        """Wait for this drill's changes; then hold all that Athena finds in the lake against the table and the table's stream."""
+        """Wait for this drill's changes; then hold all that Athena finds in the lake against the table and the table's stream.
+
+        What other changes are still on their way, as after a pipe was made anew, has the time of both buffers to arrive.
+        """
         self.delivered()
-        ask(self.aws, "MSCK REPAIR TABLE orders")  # an hour may have begun
+        patience = Retrying(retry=retry_if_result(lambda proof: not proof.holds), wait=wait_fixed(1),
+                            stop=stop_after_delay(self.aws.real(120) + 5), retry_error_callback=lambda state: state.outcome.result())
+        self.cure, self.proof = cure, patience(self._reconcile)
+        return self.proof
+
+    def _reconcile(self) -> Proof:
         found = ask(self.aws, "SELECT *, (SELECT count(*) FROM orders) AS copies FROM distinct_events ORDER BY change_number")
         times = found["event_time"].str.replace(r"(\S+) (\S+)\.\d+", r"\1T\2Z", regex=True)  # SQL's spelling -> the transform's
         held, events = change_events(self.aws), found.assign(event_time=times)
@@ -116,9 +128,8 @@ class Drill:
         changes = problems(expected, events[[int(number) >= since for number in events["change_number"]]], "event_id")["problem"]
         last = found.drop_duplicates("orderid", keep="last")
         orders = problems(read_table(self.aws.table()), last[last["event_name"] != "REMOVE"], "orderid")["problem"]
-        self.cure, self.proof = cure, Proof(len(expected), int(found["copies"][0]) - len(found), int((changes == "missing").sum()),
-                                            int((changes == "twice").sum()), len(changes) + len(orders))
-        return self.proof
+        return Proof(len(expected), int(found["copies"][0]) - len(found), int((changes == "missing").sum()),
+                     int((changes == "twice").sum()), len(changes) + len(orders))
 
 
 def _order(event: dict) -> str:
