@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import papermill
 import pytest
+from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.patches import Rectangle
 from PIL import Image
@@ -22,6 +23,7 @@ from PIL import Image
 from helpers import glass, look, transform
 from helpers.localaws import LocalAws
 from helpers.orders import Change, OrderSource, plan, read_products
+from helpers.plots import use_style
 from helpers.policies import ensure_role, permissions, trust
 from helpers.session import Aws
 from helpers.settings import Settings
@@ -397,6 +399,13 @@ def test_no_word_is_small_or_clipped_and_none_lies_on_another(frame):
 def test_nothing_runs_out_of_its_tube(frame):
     parts = [patch for patch in glass.draw(frame).axes[0].patches if isinstance(patch, Rectangle) and patch.get_height() == glass.TUBE]
     assert len(parts) >= 4 and max(part.get_x() + part.get_width() for part in parts) <= glass.TUBE_LEFT + glass.TUBE_WIDTH + 1e-6
+
+
+def test_a_chapters_own_style_of_charts_changes_nothing_of_the_picture():
+    before = glass.png(flowing())
+    with rc_context():
+        use_style()  # its hatches have the paper's colour
+        assert glass.png(flowing()) == before
 
 
 def grey(frame):
