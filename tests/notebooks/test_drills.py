@@ -14,7 +14,9 @@ from helpers import chapters
 from helpers.chapters import CHAPTERS
 from helpers.drills import Drills
 from helpers.localaws import LocalAws
+from helpers.look import table_stream_arn
 from helpers.mend import deploy, without
+from helpers.policies import HOPS, lacking, needed
 from helpers.session import connect
 from helpers.settings import Settings
 
@@ -62,12 +64,31 @@ def run(drill: str, times: int) -> dict:
     names: dict = {}
     places = [place for place, cell in enumerate(CELLS) if drill_of(cell) == drill]
     before, own, after = CELLS[:places[0]], CELLS[places[0]:places[-1] + 1], CELLS[places[-1] + 1:]
-    for cell in [*before, *own * times, *after]:
+    run_cells(before, drill, names)
+    found = as_it_is(names["aws"])
+    run_cells(own * times, drill, names)
+    assert as_it_is(names["aws"]) == found, "it left something else than it found"
+    run_cells(after, drill, names)
+    return names
+
+
+def as_it_is(aws) -> dict:
+    """Whatever a drill may change."""
+    functions, settings, pipe = aws.client("lambda"), aws.settings, aws.client("pipes").describe_pipe(Name=aws.settings.pipe)
+    function = functions.get_function_configuration(FunctionName=settings.function)
+    delivery = aws.client("firehose").describe_delivery_stream(DeliveryStreamName=settings.delivery_stream)["DeliveryStreamDescription"]
+    roles = [lacking(aws.client("iam"), settings.role_arn(getattr(settings, f"{hop}_role")), needed(aws, hop)) for hop in HOPS]
+    return {"roles": roles, "function": (function["CodeSha256"], function["Timeout"]),
+            "pipe": (pipe["CurrentState"], pipe["Source"] == table_stream_arn(aws), pipe["SourceParameters"], pipe["TargetParameters"]),
+            "delivery": delivery["Destinations"][0]["ExtendedS3DestinationDescription"]}
+
+
+def run_cells(cells: list, drill: str, names: dict) -> None:
+    for cell in cells:
         if cell.cell_type == "code" and drill_of(cell) in (None, drill):
             exec(compile(cell.source, f"chapter 08, {drill_of(cell) or 'setup'}", "exec"), names)
             if "parameters" in cell.metadata.get("tags", []):
                 names |= vars(SETTINGS)
-    return names
 
 
 def test_every_drill_has_its_verdict_here_and_no_other():
