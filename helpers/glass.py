@@ -28,7 +28,7 @@ from IPython.display import display
 from matplotlib import style
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
-from PIL import Image
+from PIL import Image  # matplotlib brings it
 
 from .clean_up import says_gone
 from .look import Folder, Follower, record_id, sequence_number
