@@ -22,8 +22,8 @@ def make_whole(aws: Aws, buffer: int = 60, retries: int = 3) -> None:
         restore_role(aws, hop)
     functions.update_function_configuration(FunctionName=settings.function, Timeout=60)
     deploy(aws)
-    processor = {"LambdaArn": settings.function_arn, "NumberOfRetries": str(retries), "BufferIntervalInSeconds": str(buffer),
-                 "BufferSizeInMBs": "1"}
+    processor = {"LambdaArn": f"{settings.function_arn}:$LATEST", "NumberOfRetries": str(retries),
+                 "BufferIntervalInSeconds": str(buffer), "BufferSizeInMBs": "1"}
     aws.client("firehose").update_destination(**destination(aws), ExtendedS3DestinationUpdate={
         "BufferingHints": {"IntervalInSeconds": buffer, "SizeInMBs": 5},
         "ErrorOutputPrefix": settings.error_prefix + "!{firehose:error-output-type}/" + HOUR,

@@ -91,7 +91,7 @@ def make_lake(aws):
     aws.client("lambda").create_function(FunctionName=settings.function, Runtime="python3.12", Handler="transform.handler",
                                          Role=make_role(aws, "function"), Code={"ZipFile": file.getvalue()}, Timeout=60)
     aws.client("s3").create_bucket(Bucket=settings.bucket)
-    parameters = {"LambdaArn": settings.function_arn, "BufferIntervalInSeconds": "0", "BufferSizeInMBs": "1"}
+    parameters = {"LambdaArn": f"{settings.function_arn}:$LATEST", "BufferIntervalInSeconds": "0", "BufferSizeInMBs": "1"}
     firehose.create_delivery_stream(
         DeliveryStreamName=settings.delivery_stream, DeliveryStreamType="KinesisStreamAsSource",
         KinesisStreamSourceConfiguration={"KinesisStreamARN": settings.stream_arn, "RoleARN": make_role(aws, "delivery")},

@@ -63,16 +63,18 @@ def open_chapter(page, stem):
 
 def run_all(page, stem):
     """Run every cell, wait until all have run, and return the notebook as saved."""
+    page.wait_for_selector("#jp-main-statusbar >> text=/ipykernel.*Idle/", timeout=90_000)
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
     path, end = COPIES / f"{stem}.ipynb", time.monotonic() + CHAPTER_SECONDS
     while time.monotonic() < end:
         page.wait_for_timeout(1_000)
         page.keyboard.press("Control+s")
-        notebook = nbformat.read(path, as_version=4)
-        code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-        if all(cell.execution_count for cell in code) or errors(notebook):
-            break
+        with contextlib.suppress(nbformat.reader.NotJSONError):  # it is being written
+            notebook = nbformat.read(path, as_version=4)
+            code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+            if all(cell.execution_count for cell in code) or errors(notebook):
+                break
     page.screenshot(path=SHOTS / f"{stem}.png")
     assert errors(notebook) == []
     assert all(cell.execution_count for cell in code), f"{stem} is not through after {CHAPTER_SECONDS} s"
