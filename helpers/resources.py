@@ -15,7 +15,6 @@ from .look import gap_in_lake, stale_pipe, table_stream_arn
 from .policies import POLICY_NAME, permissions
 from .session import Aws
 
-_GONE = re.compile("NotFound|NoSuch|404")  # in the code with which a service says that it has no such resource
 _MOVING = re.compile("is (CREATING|DELETING|UPDATING|STARTING|STOPPING|Pending)$")
 
 
@@ -45,7 +44,7 @@ def _lost(probe: Callable[[], str]) -> str:
     except LookupError:
         return "has lost the table's stream"
     except ClientError as error:
-        if not _GONE.search(error.response["Error"]["Code"]):
+        if not says_gone(error):
             raise
         return "has lost the stream or the table"
 
@@ -168,6 +167,6 @@ def _amiss(aws: Aws, probe: Callable[[Aws], str]) -> str:
     try:
         return probe(aws)
     except ClientError as error:
-        if not _GONE.search(error.response["Error"]["Code"]):
+        if not says_gone(error):
             raise
         return "is not there"

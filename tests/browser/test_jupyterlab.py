@@ -107,7 +107,7 @@ def test_a_learner_comes_from_chapter_00_to_the_charts(lab, page):
     page.goto(lab)
     page.wait_for_selector(f"{PANEL} .jp-CodeCell", timeout=90_000)
     assert page.locator(f"{PANEL} h1").first.inner_text().startswith("Start here"), "it opens at chapter 00"
-    assert page.evaluate("[...document.querySelectorAll('.jp-RenderedMarkdown img')].every((image) => image.naturalWidth > 0)")
+    page.wait_for_function("[...document.querySelectorAll('.jp-RenderedMarkdown img')].every((image) => image.naturalWidth > 0)")
     run_all(page, "00_start_here")
 
     open_chapter(page, "01_orders_table")
