@@ -21,6 +21,7 @@ from helpers.settings import Settings
 from tests import offline
 
 FAST_CLOCK = 60  # the chapters' waits are not what is tested here
+WITHOUT_DRILLS = [chapter for chapter in CHAPTERS if chapter.number != "08"]  # they take longest; test_drills.py has each of them
 
 
 @pytest.fixture
@@ -37,8 +38,8 @@ def local(monkeypatch):
 def test_every_change_is_accounted_for_in_the_lake(local, tmp_path, seed, shards, prefix):
     """2,000 changes in, none missing, none counted twice, state equal to the table: chapter 07 says so."""
     settings = Settings(prefix=prefix, seed=seed, shards=shards, changes=2000, rate=0)
-    results = chapters.run(CHAPTERS, settings, tmp_path)
-    assert [result.chapter for result in results] == CHAPTERS
+    results = chapters.run(WITHOUT_DRILLS, settings, tmp_path)
+    assert [result.chapter for result in results] == WITHOUT_DRILLS
     assert all(result.checkpoints for result in results)
     assert "2,000 change events, none missing, none twice" in chapters.agreement(results)
 

@@ -115,13 +115,17 @@ class Delivery:
             self._log.trim(min(deliverer.checkpoint().get(SHARD, "") for deliverer in self._deliverers))
 
     def say(self, part: str, trouble: str | None) -> None:
-        """Show what stops `part` of the work (None: nothing) in the stream's FailureDescription, and once in the log."""
+        """Show what stops `part` of the work (None: nothing) in the stream's FailureDescription, and once in the log.
+
+        Of several troubles the newest is shown: an older one may be over, and only the next try will tell.
+        """
         with self._streams.lock:
             if self._troubles.get(part) == trouble:
                 return
+            self._troubles.pop(part, None)
             self._troubles[part] = trouble
             if self.arn in self._streams:
-                self._streams.update_item(self.arn, Trouble=next(filter(None, self._troubles.values()), None))
+                self._streams.update_item(self.arn, Trouble=next(filter(None, reversed(self._troubles.values())), None))
         self._context.log(self.arn, trouble or f"goes on: {part} works again")
 
 
