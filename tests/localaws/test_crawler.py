@@ -473,8 +473,9 @@ def test_missing_permission_fails_the_crawl_by_name_and_the_next_one_succeeds(la
     """[C] AWSGlueServiceRole and s3:GetObject on the data."""
     actions = {"cr4-list": "s3:ListBucket", "cr4-get": "s3:GetObject", "cr4-table": "glue:CreateTable",
                "cr4-part": "glue:BatchCreatePartition"}
-    needed = ["s3:GetBucketLocation", "s3:ListBucket", "s3:GetObject", "glue:GetDatabase", "glue:CreateDatabase", "glue:GetTables", "glue:CreateTable",
-              "glue:UpdateTable", "glue:GetPartitions", "glue:BatchCreatePartition"]
+    needed = ["s3:GetBucketLocation", "s3:ListBucket", "s3:GetObject", "glue:GetDatabase", "glue:CreateDatabase", "glue:GetTable",
+              "glue:GetTables", "glue:CreateTable", "glue:UpdateTable", "glue:GetPartitions", "glue:BatchGetPartition",
+              "glue:BatchCreatePartition", "glue:BatchUpdatePartition"]
     for name, missing in actions.items():
         lake.put({f"{name}/d=1/a": ORDER})
         lake.role(name, *(action for action in needed if action != missing))

@@ -113,10 +113,12 @@ class Resharded:
         self.left = {"1": 2, "2": 4, "3": 2}
 
     def describe_stream(self, **_) -> dict:
+        return {"StreamDescription": {}}
+
+    def list_shards(self, **_) -> dict:
         """The third is there when the first has ended."""
-        return {"StreamDescription": {"HasMoreShards": False, "Shards": [
-            {"ShardId": "1", "ParentShardId": "long gone"}, {"ShardId": "2"},
-            {"ShardId": "3", "ParentShardId": "1", "AdjacentParentShardId": "2"}][:2 if self.left["1"] else 3]}}
+        return {"Shards": [{"ShardId": "1", "ParentShardId": "long gone"}, {"ShardId": "2"},
+                           {"ShardId": "3", "ParentShardId": "1", "AdjacentParentShardId": "2"}][:2 if self.left["1"] else 3]}
 
     def get_shard_iterator(self, ShardId, **_) -> dict:  # noqa: N803 - as boto3 names it
         return {"ShardIterator": ShardId}

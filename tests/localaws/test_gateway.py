@@ -105,7 +105,7 @@ def test_policies_that_name_a_stream_a_database_or_a_log_stream_fit_the_requests
         assumed = session(aws, role({"Service": "pipes.amazonaws.com"}, permissions=[
             (["dynamodb:DescribeStream", "dynamodb:GetShardIterator", "dynamodb:GetRecords"], stream),
             (["kinesis:GetRecords", "kinesis:GetShardIterator"], f"arn:aws:kinesis:us-east-1:{account}:stream/gateway-stream"),
-            (["glue:GetDatabase"], f"arn:aws:glue:us-east-1:{account}:database/gateway_database"),
+            (["glue:GetDatabase"], [f"arn:aws:glue:us-east-1:{account}:{of}" for of in ("catalog", "database/gateway_database")]),
             (["logs:CreateLogGroup"], f"arn:aws:logs:us-east-1:{account}:log-group:gateway-logs"),
             (["logs:CreateLogStream", "logs:PutLogEvents"], f"arn:aws:logs:us-east-1:{account}:log-group:gateway-logs:log-stream:mine")]))
         streams, shards = assumed.client("dynamodbstreams"), assumed.client("kinesis")

@@ -386,7 +386,7 @@ def test_a_failed_creation_update_and_start_say_why_and_can_be_mended(aws, line,
 
     def wait_failed(state: str) -> None:
         reason = wait_for(lambda: (found := pipe.describe())["CurrentState"] == state and found["StateReason"])
-        assert reason.startswith(sentence) and "dynamodb:DescribeStream" in reason and len(reason) <= 512
+        assert reason.startswith(sentence) and "dynamodb:ListStreams" in reason and len(reason) <= 512
 
     pipe.create()
     wait_failed("CREATE_FAILED")

@@ -30,13 +30,14 @@ def test_a_trust_policy_that_does_not_hold_fails_the_creation(aws, line, own_rol
 
 
 def test_the_documented_trust_policy_and_permissions_are_enough(aws, line, own_role):
-    """[C] EB permissions, `LSP`: these four actions on the stream; PutRecord and PutRecords on the target [L]."""
+    """[C] EB permissions, `LSP`: these four actions, ListStreams on no stream of its own; PutRecord and PutRecords on the target [L]."""
     pipe = line(role_arn=own_role.arn)
     client(aws, "iam").update_assume_role_policy(RoleName=own_role.name, PolicyDocument=trust(
         "pipes.amazonaws.com", StringEquals={"aws:SourceAccount": aws.account,
                                              "aws:SourceArn": f"arn:aws:pipes:{aws.region}:{aws.account}:pipe/{pipe.name}"}))
     client(aws, "iam").put_role_policy(RoleName=own_role.name, PolicyName="work", PolicyDocument=json.dumps({
         "Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": PIPE_SOURCE, "Resource": pipe.source},
+                                               {"Effect": "Allow", "Action": "dynamodb:ListStreams", "Resource": "*"},
                                                {"Effect": "Allow", "Action": PIPE_TARGET, "Resource": pipe.target}]}))
     pipe.pipe()
     pipe.put("1")
