@@ -136,4 +136,5 @@ def test_a_learner_comes_from_chapter_00_to_the_charts(lab, page):
         pictures.nth(number).scroll_into_view_if_needed()
         assert pictures.nth(number).evaluate("(image) => image.complete && image.naturalWidth > 300")
         page.screenshot(path=SHOTS / f"07-picture-{number}.png")
-    assert [problem for problem in page.problems if "/static/" not in problem] == []
+    # JupyterLab's own files, and pictures that it asks for once before it knows where the notebook lies, are no concern of ours.
+    assert [problem for problem in page.problems if not re.search("/static/|failed: .*/lab/tree/images/", problem)] == []
