@@ -118,7 +118,7 @@ def test_a_learner_comes_from_chapter_00_to_the_charts(lab, page):
     hint.click()
     assert page.locator(f"{PANEL} details[open]").count() == 1
     page.screenshot(path=SHOTS / "hint.png")
-    for text, verdict in [('left = {"price"}', "✘ not yet"), ('left = {"orderid", "quantity", "price"}', "✔ right")]:
+    for text, verdict in [('left = {"price"}', "✘ not yet"), ('left = {"orderid", "quantity", "price"}', "✔ right: the second put")]:
         answer(page, learners, text)
         learners = page.locator(f"{PANEL} .jp-CodeCell", has_text="left = {").first
         said = page.locator(f"{PANEL} .jp-OutputArea-output", has_text=verdict).first
