@@ -124,7 +124,7 @@ def test_a_learner_comes_from_chapter_00_to_the_charts(lab, page):
         said = page.locator(f"{PANEL} .jp-OutputArea-output", has_text=verdict).first
         said.wait_for(timeout=30_000)
         said.scroll_into_view_if_needed()
-        page.screenshot(path=SHOTS / f"answer-{verdict.split()[1].rstrip(":")}.png")
+        page.screenshot(path=SHOTS / f"answer-{verdict.split()[1].rstrip(':')}.png")
 
     open_chapter(page, "07_athena_analysis")
     notebook = run_all(page, "07_athena_analysis")
