@@ -1,5 +1,6 @@
 """A fresh local AWS for the tests, on a free port, in a temporary folder, gone afterwards."""
 
+import os
 from dataclasses import dataclass
 
 import boto3
@@ -8,6 +9,9 @@ import pytest
 
 from helpers.localaws import LocalAws, Status
 
+
+# Tests that take minutes each and need a quiet machine, or the network, or a browser: `WORKBOOK_LONG_TESTS=1 make test` runs them too.
+long = pytest.mark.skipif("WORKBOOK_LONG_TESTS" not in os.environ, reason="takes long: WORKBOOK_LONG_TESTS=1 runs it")
 
 @dataclass(frozen=True)
 class Aws:

@@ -13,6 +13,7 @@ import pytest
 from helpers import bundle
 from helpers.environment import ROOT
 from tests import offline
+from tests.conftest import long
 
 pytestmark = pytest.mark.skipif(not (ROOT / ".git").exists(), reason="a bundle is made from a git checkout")
 BASE = Path(sys.base_prefix) / "bin"  # the Python that tests run with, not their virtual environment
@@ -82,6 +83,7 @@ def test_where_it_cannot_be_made_a_sentence_says_why(monkeypatch, tmp_path):
         bundle.make(tmp_path)
 
 
+@long
 @pytest.mark.timeout(2400)  # a minute or two on a quiet machine
 def test_it_installs_checks_and_runs_without_a_network():
     """Made with what pip has stored or fetches, then cut off from everything: no network, no environment, another home."""

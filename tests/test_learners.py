@@ -23,6 +23,7 @@ from helpers.localaws import LocalAws, LocalAwsError
 from helpers.session import Aws
 from helpers.settings import Settings, kinesis_regions
 from helpers.waits import wait_until
+from tests.conftest import long
 
 posix_only = pytest.mark.skipif(os.name != "posix", reason="POSIX permissions and signals")
 
@@ -84,6 +85,7 @@ def found(aws: Aws, learner: str) -> dict[str, int]:
     return clean_up.leftovers(Aws(Settings(prefix=f"orders-cdc-{learner}"), aws.session, aws.clock_scale))["found"].to_dict()
 
 
+@long
 @pytest.mark.timeout(1800)
 def test_two_learners_at_the_same_time_do_not_touch_each_other(learners, tmp_path):
     """Both run all chapters but the last, side by side; then each lists, one stops and cleans, and the other has everything still."""
@@ -211,6 +213,7 @@ def test_the_longest_learner_fits_into_every_name_in_every_region():
 
 
 @posix_only
+@long
 @pytest.mark.timeout(600)
 def test_two_jupyterlabs_at_once_have_a_port_copies_and_open_tabs_of_their_own(learners, tmp_path):
     """JupyterLab looks for a free port by itself, and remembers the open tabs in a folder that would be one for both."""

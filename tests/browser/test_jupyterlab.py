@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from helpers.chapters import ROOT
+from tests.conftest import long
 
 LEARNER = f"browser-{os.getpid()}"  # port, state, prefix and copies of its own: nothing of a person's is touched
 COPIES, RUNS = ROOT / f"my-workbook-{LEARNER}", ROOT / f"runs-{LEARNER}"
@@ -101,6 +102,7 @@ def answer(page, cell, text):
     return check
 
 
+@long
 def test_a_learner_comes_from_chapter_00_to_the_charts(lab, page):
     shutil.rmtree(SHOTS, ignore_errors=True)
     SHOTS.mkdir(parents=True)

@@ -19,6 +19,7 @@ from helpers.chapters import CHAPTERS, NOTEBOOKS, ROOT
 from helpers.localaws import LocalAws
 from helpers.settings import Settings
 from tests import offline
+from tests.conftest import long
 
 FAST_CLOCK = 60  # the chapters' waits are not what is tested here
 WITHOUT_DRILLS = [chapter for chapter in CHAPTERS if chapter.number != "08"]  # they take longest; test_drills.py has each of them
@@ -60,6 +61,7 @@ def test_it_runs_alone_from_nothing(local, tmp_path, chapter):
 ORDER_SEED = 7  # another one gives another order, which has to pass as well
 
 
+@long
 @pytest.mark.timeout(1800)  # two dozen chapters run, one after the other
 def test_chapters_pass_in_any_order_with_a_kernel_restart_in_the_middle(local, tmp_path):
     """As a learner jumps about: half of a chapter, "Restart kernel", all of it from the top; what is missing is caught up with."""
