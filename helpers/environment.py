@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
-DATA = ("products.csv",
+DATA = ("products.csv", "pace.json",
         *(f"events/{name}" for name in ("insert.json", "good.json", "ignored.json", "remove.json", "malformed.txt")),
         *(f"policies/{hop}{part}.json" for hop in ("pipe", "delivery", "function", "crawler") for part in ("", "-trust")))
 DISK_BYTES = 2**30  # the local AWS's state, executed notebooks, copies: far less, but a full disk is no fun
