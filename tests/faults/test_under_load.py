@@ -321,6 +321,7 @@ CASES = {  # faults that last, and faults that come meanwhile, one after the oth
     "one call of the function in five fails": ([function_fails("call")], [nothing_more]),
     "one batch in five fails for good": ([function_fails_for_good], [nothing_more]),
     "the local AWS is stopped and started": ([], [stopped_and_started]),
+    "all but the throttling": ([function_fails_for_good], [worker_killed, *HOPS, s3_refuses, stopped_and_started]),
 }
 # A batch whose call is not allowed ends there too (Lambda.InvokeAccessDenied [C, AWS_FACTS.md part 4]), if one is under way just then.
 MAY_FAIL = ("the permissions of each hop are revoked",)
