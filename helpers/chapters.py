@@ -21,12 +21,12 @@ from traitlets.config import Config
 
 from . import pace
 from .checks import MARK
+from .environment import ROOT
 from .resources import RESOURCES, Finding, look_at
 from .session import Aws
 from .settings import Settings, of_learner
 from .waits import wait_until
 
-ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = ROOT / "notebooks"
 RUNS = ROOT / of_learner("runs")
 PACE = RUNS / "pace.json"  # how long the chapters of this machine's last `make run` took

@@ -447,12 +447,12 @@ def _draw_tube(axes, top: float, hop: pd.Series, skipped: int, whole: int) -> No
     """A tube as long as all changes, with what passed (by shard, if there are some), what failed, and what was skipped before it."""
     there, y = hop["state"] != "not built yet", top + 0.06
     scale, left = TUBE_WIDTH / whole, TUBE_LEFT
-    for text, count, style in _contents(hop, skipped):
-        axes.add_patch(Rectangle((left, y), count * scale, TUBE, linewidth=0, **style))
+    for text, count, look in _contents(hop, skipped):
+        axes.add_patch(Rectangle((left, y), count * scale, TUBE, linewidth=0, **look))
         if len(text) * 0.17 < count * scale:
             _text(axes, left + count * scale / 2, y + TUBE / 2, text, BIG - 1, weight="bold", ha="center",
-                  color=INK if style["facecolor"] == PAPER else PAPER,
-                  bbox={"boxstyle": "square,pad=0.15", "facecolor": style["facecolor"], "edgecolor": "none"})
+                  color=INK if look["facecolor"] == PAPER else PAPER,
+                  bbox={"boxstyle": "square,pad=0.15", "facecolor": look["facecolor"], "edgecolor": "none"})
         left += count * scale
     axes.add_patch(FancyBboxPatch((TUBE_LEFT, y), TUBE_WIDTH, TUBE, boxstyle="round,pad=0,rounding_size=0.05", facecolor="none",
                                   edgecolor=INK, linewidth=LINE, linestyle="-" if there else "--"))

@@ -10,9 +10,9 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from .environment import ROOT
 from .settings import Settings
 
-ROOT = Path(__file__).resolve().parents[1]
 COMMITTED = ROOT / "data" / "pace.json"  # of the run whose outputs the notebooks carry
 ALLOWANCE = 2  # the bound over what is expected: machines have other work as well
 FASTEST = 200  # changes a second that any machine makes at rate 0; a laptop makes a thousand

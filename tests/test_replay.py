@@ -7,7 +7,6 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from types import SimpleNamespace
 
 import pytest
 

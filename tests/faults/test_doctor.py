@@ -30,30 +30,24 @@ from helpers.localaws import LocalAws
 from helpers.look import change_events, objects, read_object, table_stream_arn
 from helpers.orders import OrderSource, empty_table, plan, read_products, read_table
 from helpers.policies import POLICY_NAME, permissions, restore_role, trust
-from helpers.session import CONFIG, Aws, connect
+from helpers.session import Aws, connect
 from helpers.settings import Settings
+from tests.pipelines import found_by_kernels
 
 pytestmark = pytest.mark.xdist_group("doctor")  # they share one pipeline
-VARIABLES = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION", "AWS_REGION")
 SETTINGS = Settings(prefix="sick", changes=60, rate=0)
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     """The pipeline as chapters 01 to 06 leave it, and what the doctor said after each of them."""
-    with LocalAws.temporary(clock_scale=60) as local, pytest.MonkeyPatch.context() as environment:
-        environment.setenv("LOCALAWS_PORT", str(local.port))
-        environment.setenv("LOCALAWS_DIR", str(local.directory))
-        for name in VARIABLES:
-            environment.delenv(name, raising=False)
+    with LocalAws.temporary(clock_scale=60) as local, found_by_kernels(local):
         aws, said = connect(SETTINGS), {}
         said["00"] = doctor(aws)
         for chapter in [chapter for chapter in chapters.CHAPTERS if "01" <= chapter.number <= "06"]:
             chapters.run([chapter], SETTINGS, tmp_path_factory.mktemp("runs"))
             said[chapter.number] = doctor(aws, probe=False)
         yield aws, said
-        for name in VARIABLES:
-            environment.delenv(name, raising=False)
 
 
 @pytest.fixture(scope="module")

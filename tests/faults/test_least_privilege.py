@@ -17,14 +17,14 @@ from datetime import UTC, datetime
 import pytest
 from botocore.exceptions import ClientError
 
-from helpers import chapters
 from helpers.localaws import LocalAws
 from helpers.look import change_events, failed_records, lake_records, objects, sequence_number, table_stream_arn
 from helpers.orders import empty_table
 from helpers.policies import HOPS, POLICY_NAME, permissions, trust
-from helpers.session import Aws, connect
+from helpers.session import Aws
 from helpers.settings import Settings
 from helpers.waits import wait_until
+from tests.pipelines import built
 
 NO_EVENT = b"no change event"
 NEW_HOUR = "year=2026/month=01/day=01/hour=00"  # a folder that the crawler's role finds again and again
@@ -322,17 +322,9 @@ HOP: dict[str, Callable[[Aws, str], Hop]] = {"pipe": PipeHop, "delivery": Delive
 @pytest.fixture(scope="module")
 def pipeline(tmp_path_factory):
     """The pipeline as chapters 01 to 06 leave it."""
-    with LocalAws.temporary(clock_scale=60) as local, pytest.MonkeyPatch.context() as environment:
-        local.start()
-        environment.setenv("LOCALAWS_PORT", str(local.port))
-        environment.setenv("LOCALAWS_DIR", str(local.directory))
-        for name in ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION", "AWS_REGION"):
-            environment.delenv(name, raising=False)
-        settings = Settings(prefix="faults", changes=60, rate=0)
-        chapters.run([c for c in chapters.CHAPTERS if "01" <= c.number <= "06"], settings, tmp_path_factory.mktemp("runs"))
-        yield connect(settings)
-        for name in ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION", "AWS_REGION"):
-            environment.delenv(name, raising=False)
+    settings = Settings(prefix="faults", changes=60, rate=0)
+    with LocalAws.temporary(clock_scale=60) as local, built(local, settings, tmp_path_factory.mktemp("runs")) as aws:
+        yield aws
 
 
 def arrived(aws: Aws) -> set[str]:

@@ -33,10 +33,11 @@ from helpers.orders import COLUMNS, Ledger, OrderSource, empty_table, plan, read
 from helpers.policies import POLICY_NAME, permissions
 from helpers.reconcile import expected_rows, problems
 from helpers.session import CONFIG, Aws
+from helpers.settings import Settings
 from helpers.waits import WaitTimeout, wait_until
 from tests.conftest import joints_of
 
-from .making import built, delivery_says, pipe_says
+from tests.pipelines import built, delivery_says, pipe_says
 
 pytestmark = pytest.mark.xdist_group("under load")  # they share one pipeline
 
@@ -136,7 +137,7 @@ class Account:
 
 @pytest.fixture(scope="module")
 def pipeline(tmp_path_factory):
-    with LocalAws.temporary(clock_scale=60) as local, built(local, "load", tmp_path_factory.mktemp("runs")) as aws:
+    with LocalAws.temporary(clock_scale=60) as local, built(local, Settings(prefix="load", changes=60, rate=0), tmp_path_factory.mktemp("runs")) as aws:
         yield local, aws
 
 

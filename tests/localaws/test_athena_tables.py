@@ -3,7 +3,6 @@
 import bz2
 import datetime
 import gzip
-import json
 import time
 import uuid
 import zlib

@@ -12,6 +12,7 @@ from helpers.reconcile import expected_rows, problems
 from helpers.resources import look_at
 from helpers.settings import Settings
 from helpers.waits import wait_until
+from tests.pipelines import found_by_kernels
 
 FAST_CLOCK = 60
 
@@ -19,15 +20,8 @@ FAST_CLOCK = 60
 @pytest.fixture
 def aws(monkeypatch, tmp_path):
     """A connection to a fresh local AWS that the kernels find too."""
-    variables = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION", "AWS_REGION")
-    with LocalAws.temporary(clock_scale=FAST_CLOCK) as local:
-        monkeypatch.setenv("LOCALAWS_PORT", str(local.port))
-        monkeypatch.setenv("LOCALAWS_DIR", str(local.directory))
-        monkeypatch.setattr(chapters, "RUNS", tmp_path)
-        local.start()
-        for name in variables:
-            monkeypatch.setenv(name, "")  # so that what connect() sets is taken back
-            monkeypatch.delenv(name)
+    monkeypatch.setattr(chapters, "RUNS", tmp_path)
+    with LocalAws.temporary(clock_scale=FAST_CLOCK) as local, found_by_kernels(local):
         yield connect(Settings(prefix="behind", changes=60, rate=0))
 
 

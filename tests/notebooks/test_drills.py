@@ -4,25 +4,21 @@ A drill's cells carry the tag `drill-NAME`; the chapter without them is its setu
 chapter itself, and a drill that is added without a line in VERDICTS fails. The cells are run here as a program would, without a kernel.
 """
 
-import ast
-
 import matplotlib
 import nbformat
 import pytest
 
-from helpers import chapters
 from helpers.chapters import CHAPTERS
 from helpers.drills import Drills
 from helpers.localaws import LocalAws
 from helpers.look import table_stream_arn
 from helpers.mend import deploy, without
 from helpers.policies import HOPS, lacking, needed
-from helpers.session import connect
 from helpers.settings import Settings
+from tests.pipelines import built
 
 [CHAPTER] = [chapter for chapter in CHAPTERS if chapter.number == "08"]
 SETTINGS = Settings(prefix="drills", changes=60, rate=0)
-VARIABLES = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION", "AWS_REGION")
 
 # Drill and the joint that the doctor has to name; None: no joint is broken, and he must not say that one is.
 VERDICTS = {
@@ -48,15 +44,8 @@ DRILLS = list(dict.fromkeys(filter(None, map(drill_of, CELLS))))
 def pipeline(tmp_path_factory):
     """The pipeline as chapters 01 to 07 leave it."""
     matplotlib.use("agg")
-    with LocalAws.temporary(clock_scale=60) as local, pytest.MonkeyPatch.context() as environment:
-        environment.setenv("LOCALAWS_PORT", str(local.port))
-        environment.setenv("LOCALAWS_DIR", str(local.directory))
-        for name in VARIABLES:
-            environment.delenv(name, raising=False)
-        chapters.run([c for c in CHAPTERS if "01" <= c.number <= "07"], SETTINGS, tmp_path_factory.mktemp("runs"))
-        yield connect(SETTINGS)
-        for name in VARIABLES:
-            environment.delenv(name, raising=False)
+    with LocalAws.temporary(clock_scale=60) as local, built(local, SETTINGS, tmp_path_factory.mktemp("runs"), last="07") as aws:
+        yield aws
 
 
 @pytest.fixture(scope="module")

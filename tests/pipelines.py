@@ -1,4 +1,4 @@
-"""What the fault tests break: the pipeline as chapters 01 to 06 leave it, on a local AWS of its own."""
+"""The pipeline as the chapters leave it, on a local AWS of the test's own: what the fault tests and the drills break."""
 
 import contextlib
 from collections.abc import Iterator
@@ -15,20 +15,25 @@ _AWS_VARIABLES = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KE
 
 
 @contextlib.contextmanager
-def built(local: LocalAws, prefix: str, runs: Path) -> Iterator[Aws]:
-    """The pipeline on `local`, built by the chapters themselves, whose executed notebooks go to `runs`."""
+def found_by_kernels(local: LocalAws) -> Iterator[None]:
+    """`local` runs, and is the one that connect() and every kernel that is started meanwhile find."""
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("LOCALAWS_PORT", str(local.port))
         environment.setenv("LOCALAWS_DIR", str(local.directory))
         environment.setenv("LOCALAWS_CLOCK_SCALE", str(local.clock_scale))
         for name in _AWS_VARIABLES:
-            environment.delenv(name, raising=False)
+            environment.setenv(name, "")  # so that what connect() sets is taken back
+            environment.delenv(name)
         local.start()
-        settings = Settings(prefix=prefix, changes=60, rate=0)
-        chapters.run([c for c in chapters.CHAPTERS if "01" <= c.number <= "06"], settings, runs)
+        yield
+
+
+@contextlib.contextmanager
+def built(local: LocalAws, settings: Settings, runs: Path, last: str = "06") -> Iterator[Aws]:
+    """The pipeline on `local`, built by the chapters 01 to `last` themselves, whose executed notebooks go to `runs`."""
+    with found_by_kernels(local):
+        chapters.run([c for c in chapters.CHAPTERS if "01" <= c.number <= last], settings, runs)
         yield connect(settings)
-        for name in _AWS_VARIABLES:
-            environment.delenv(name, raising=False)
 
 
 def pipe_says(aws: Aws) -> str:
