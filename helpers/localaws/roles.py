@@ -64,14 +64,11 @@ class Role:
                 client.meta.events.register("after-call", self._forget_if_lost)
             return self._clients[key]
 
-    def forget(self) -> None:
-        """Drop the session, so that the next call assumes the role anew."""
-        with self._lock:
-            self._session, self._clients = None, {}
-
     def _forget_if_lost(self, parsed: dict, **_) -> None:
+        """Drop the session after a refusal, so that the next call assumes the role anew."""
         if parsed.get("Error", {}).get("Code") in _LOST:
-            self.forget()
+            with self._lock:
+                self._session, self._clients = None, {}
 
     def _assume(self) -> boto3.Session:
         session = new_session()

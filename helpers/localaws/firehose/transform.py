@@ -165,7 +165,6 @@ class Function:
         code, operation = error_code(error), getattr(error, "operation_name", "Invoke")
         action = "lambda:InvokeFunction" if operation == "Invoke" else f"lambda:{operation}"
         if code in DENIED:
-            self._role.forget()
             named = "AssumeRole" if operation == "AssumeRole" else "Invoke"
             return InvocationFailed(f"Lambda.{named}AccessDenied", sentence(error, action))
         if code == "ResourceNotFoundException":

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from botocore.exceptions import ClientError
 
-from ..polling import DENIED, HOP_ERRORS, Worker, backoff, error_code, halt_all, now, sentence, wire_records
+from ..polling import HOP_ERRORS, Worker, backoff, error_code, halt_all, now, sentence, wire_records
 from ..service import Caller, Context
 from . import logs
 from .aggregation import unpacked
@@ -196,8 +196,6 @@ class Reader(PageWorker):
         return 0.0 if many else self._poll
 
     def failed(self, error: Exception) -> None:
-        if error_code(error) in DENIED:
-            self._role.forget()
         operation = getattr(error, "operation_name", "")
         self.say(sentence(error, f"kinesis:{operation}" if operation else ""))
 
@@ -328,8 +326,6 @@ class Deliverer(Worker):
         return 0.0
 
     def failed(self, error: Exception) -> None:
-        if error_code(error) in DENIED:
-            self._role.forget()
         self._say("delivering", sentence(error, action_of(error) if isinstance(error, HOP_ERRORS) else ""))
         self._log_failure(*logs.s3_failure(error))
 

@@ -12,7 +12,7 @@ from typing import NoReturn
 
 from botocore.exceptions import ClientError
 
-from ..polling import DENIED, HOP_ERRORS, Worker, backoff, error_code, now, sentence, wire_records
+from ..polling import HOP_ERRORS, Worker, backoff, error_code, now, sentence, wire_records
 from ..service import Context
 from .dead_letters import DeadLetters
 from .event import body_of, event_of, parse_path, select
@@ -184,7 +184,7 @@ class PipeWorker(Worker):
                 self._dead_letters.check()
             except HOP_ERRORS as error:
                 what = f"Error occurred while sending message to {self._dead_letters.kind}: {self._dead_letters.arn}"
-                raise CannotStart(f"{INVALID}{what} ({self._refusal(error, self._dead_letters.action)})") from error
+                raise CannotStart(f"{INVALID}{what} ({sentence(error, self._dead_letters.action)})") from error
 
     def _is_listed(self) -> bool:
         """Whether the stream is one of its table's."""
@@ -245,7 +245,7 @@ class PipeWorker(Worker):
 
     def _source_refusal(self, error: Exception) -> str:
         operation = getattr(error, "operation_name", "")
-        return self._refusal(error, f"dynamodb:{operation}" if operation else "")
+        return sentence(error, f"dynamodb:{operation}" if operation else "")
 
     def _source(self):
         return wire_records(self._role.client("dynamodbstreams"))
@@ -361,7 +361,7 @@ class PipeWorker(Worker):
             reason = str(error)
         except HOP_ERRORS as error:
             if error_code(error) not in THROTTLED:
-                reason = self._refusal(error, "kinesis:PutRecords")
+                reason = sentence(error, "kinesis:PutRecords")
         if self._bisect and len(lane.batch) > 1:
             middle = len(lane.batch) // 2
             lane.later.insert(0, lane.batch[middle:])
@@ -377,12 +377,6 @@ class PipeWorker(Worker):
     def _try_later(self, lane: Lane, reason: str | None) -> NoReturn:
         lane.retry_at = now() + backoff(self.clock, max(1, lane.attempts))
         raise TargetRefused(reason)
-
-    def _refusal(self, error: Exception, action: str) -> str:
-        """The reason in words. After a denial the role is assumed anew: its trust policy may be what is mended."""
-        if error_code(error) in DENIED:
-            self._role.forget()
-        return sentence(error, action)
 
     def _put(self, lane: Lane) -> None:
         """PutRecords in as many calls as it takes; what was not taken stays in the batch."""
@@ -429,7 +423,7 @@ class PipeWorker(Worker):
             try:
                 self._dead_letters.tell(condition, shard.id, len(entries), (first.sequence, last.sequence), (first.created, last.created))
             except HOP_ERRORS as error:
-                self._try_later(lane, self._refusal(error, self._dead_letters.action))
+                self._try_later(lane, sentence(error, self._dead_letters.action))
         gone = {entry.sequence for entry in entries}
         lane.batch = [entry for entry in lane.batch if entry.sequence not in gone]
         self._context.log(self.arn, f"{condition}: {len(entries)} records of {shard.id} discarded, "
