@@ -98,7 +98,7 @@ def where(options) -> None:
     """show how far you are: what each chapter builds, as it is found in the cloud, and the checks that passed in your copies"""
     from . import progress
 
-    settings = settings_from(options) if options.parameters else progress.settings_of(LEARNERS_COPIES)
+    settings = settings_here(options)
     with contextlib.redirect_stdout(sys.stderr):  # the banner; what is asked for stands alone on stdout
         aws = connect(settings)
     found = progress.look(aws, LEARNERS_COPIES)
@@ -112,7 +112,7 @@ def doctor(options) -> None:
     """follow one order through the pipeline; says where it stops, why, and what mends it: 0 healthy, 1 broken, 3 wait"""
     from .doctor import doctor
 
-    verdict = doctor(connect(settings_from(options)), options.order, probe=options.probe, patience=options.patience)
+    verdict = doctor(connect(settings_here(options)), options.order, probe=options.probe, patience=options.patience)
     sys.exit({"healthy": 0, "broken": 1, "wait": 3}[verdict.state])  # 2 is a wrong command line's
 
 
@@ -205,6 +205,13 @@ def seconds_of(results) -> dict[str, float]:
 def settings_from(options) -> Settings:
     """Settings from the command line, checked."""
     return Settings(**given_by(options))
+
+
+def settings_here(options) -> Settings:
+    """Those that the command line gives; without any, those of the learner's copies."""
+    from .progress import settings_of
+
+    return settings_from(options) if options.parameters else settings_of(LEARNERS_COPIES)
 
 
 def given_by(options) -> dict:

@@ -20,7 +20,7 @@ from tqdm import tqdm
 from traitlets.config import Config
 
 from . import pace
-from .checks import MARK
+from .checks import MARK, held
 from .environment import ROOT
 from .resources import RESOURCES, Finding, look_at
 from .session import Aws
@@ -171,8 +171,7 @@ def _kernel_config(folder: str) -> Config:
 
 def count_checkpoints(notebook: nbformat.NotebookNode) -> int:
     """The checkpoints that held in an executed notebook."""
-    checkpoints = [cell for cell in notebook.cells if "checkpoint" in cell.metadata.get("tags", [])]  # the doctor has the same mark
-    return sum(line.startswith(MARK) for cell in checkpoints for output in cell.outputs for line in output.get("text", "").splitlines())
+    return sum(held(cell) for cell in notebook.cells if "checkpoint" in cell.metadata.get("tags", []))  # the doctor has the same mark
 
 
 def _changed(settings: Settings) -> dict:
@@ -197,8 +196,9 @@ def merge(results: Iterable[Result]) -> nbformat.NotebookNode:
     return whole
 
 
-# What JupyterLab folds (an exercise's check, its solution with what that prints), a page folds too, under the cell's first line.
-FOLDING = """{% extends 'lab/index.html.j2' %}
+# What JupyterLab folds (an exercise's check, its solution with what that prints), a page folds too, under the cell's first line. What
+# follows is for a template of nbconvert's, named in an `extends` before it.
+FOLDING = """
 {% macro fold(cell) %}<details class="folded"><summary>{{ cell.source.split('\n')[0].lstrip('# ') | e }}</summary>{% endmacro %}
 {% block html_head %}{{ super() }}<style>.folded > summary { cursor: pointer; margin: .3em 0 .3em 92px; font-family: var(--jp-content-font-family, sans-serif); }</style>{% endblock %}
 {% block codecell %}{% set whole = cell.metadata.get('jupyter', {}).get('outputs_hidden') %}
@@ -217,7 +217,7 @@ def write_html(results: Iterable[Result], path: Path) -> None:
     for cell in whole.cells:
         if cell.cell_type == "markdown":  # nbconvert's own embed_images closes every <details> before what is folded in it
             cell.source = re.sub(r"\]\((images/.+?\.png)\)", _embedded, cell.source)
-    page, _ = HTMLExporter(raw_template=FOLDING).from_notebook_node(whole, {"metadata": {"name": "Orders CDC workbook"}})
+    page, _ = HTMLExporter(raw_template="{% extends 'lab/index.html.j2' %}" + FOLDING).from_notebook_node(whole, {"metadata": {"name": "Orders CDC workbook"}})
     path.write_text(page, "utf-8")
 
 

@@ -12,3 +12,8 @@ def check(sentence: str, holds: object, seen: object = None) -> None:
     if not holds:
         raise CheckFailed(f"does not hold: {sentence}" + ("" if seen is None else f" (seen: {seen})"))
     print(f"{MARK} {sentence}")
+
+
+def held(cell) -> int:
+    """How many lines of what held the outputs of an executed notebook's cell have."""
+    return sum(line.startswith(MARK) for output in cell.outputs for line in output.get("text", "").splitlines())

@@ -41,7 +41,7 @@ def _lay(chapter: Chapter, path: Path, given: dict) -> tuple[str, Path]:
     if not path.exists():
         nbformat.write(_fresh(chapter, given), path)
         return "laid", path
-    there = _read(path)
+    there = read(path)
     laid = there.metadata.get(KEY, {}) if there else {}
     given = laid.get("settings", {}) | given
     fresh = _fresh(chapter, given)
@@ -62,15 +62,13 @@ def _fresh(chapter: Chapter, given: dict) -> nbformat.NotebookNode:
         tags = cell.metadata.get("tags", [])
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
-            if "solution" in tags:
-                cell.metadata.setdefault("jupyter", {})["source_hidden"] = True
         if "parameters" in tags:
             cell.source = _with_values(cell.source, given)
     notebook.metadata[KEY] = {"original": original, "laid": _digest(notebook), "settings": given}
     return notebook
 
 
-def _read(path: Path) -> nbformat.NotebookNode | None:
+def read(path: Path) -> nbformat.NotebookNode | None:
     """The notebook, or None if what is there is none."""
     try:
         return nbformat.read(path, as_version=4)

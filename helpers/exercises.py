@@ -22,8 +22,9 @@ import nbformat
 from nbformat import NotebookNode
 
 from .chapters import CHAPTERS
+from .checks import MARK
 
-RIGHT, WRONG, OPEN = "✔ right:", "✘ not yet:", "… not attempted yet:"  # how a check's line begins
+RIGHT, WRONG, OPEN = f"{MARK} right:", "✘ not yet:", "… not attempted yet:"  # how a check's line begins
 
 
 class Exercise(NamedTuple):

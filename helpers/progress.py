@@ -19,10 +19,11 @@ import nbformat
 import pandas as pd
 
 from .chapters import CHAPTERS, Chapter
-from .checks import MARK
+from .checks import held
+from .copies import read
 from .resources import Finding, look_at
 from .session import Aws, connect
-from .settings import Settings
+from .settings import Settings, SettingsError, check_parameters, of_learner
 
 # What is counted: by name, the tag of its cells. Each prints a line that begins with MARK for what holds.
 COUNTED = {"checks": "checkpoint", "exercises": "exercise-check"}
@@ -61,12 +62,20 @@ def look(aws: Aws, folder: Path) -> list[Progress]:
 
 
 def settings_of(folder: Path) -> Settings:
-    """The settings of the copies in `folder`: the parameters of the first chapter's. The defaults if there is no copy."""
+    """The settings of the copies in `folder`: the parameters of the first chapter's. The defaults if there is no copy.
+
+    Raises SettingsError if the copy's parameters cannot be read.
+    """
     path = folder / CHAPTERS[0].path.name
     if not path.exists():
-        return Settings()
-    [cell] = [cell for cell in nbformat.read(path, as_version=4).cells if "parameters" in cell.metadata.get("tags", [])]
-    return Settings(**{node.target.id: ast.literal_eval(node.value) for node in ast.parse(cell.source).body})
+        return Settings(prefix=of_learner(Settings.prefix))
+    try:
+        [cell] = [cell for cell in read(path).cells if "parameters" in cell.metadata.get("tags", [])]
+        given = {node.target.id: ast.literal_eval(node.value) for node in ast.parse(cell.source).body if isinstance(node, ast.AnnAssign)}
+    except (AttributeError, SyntaxError, ValueError):  # no notebook, no such cell, no literals
+        raise SettingsError(f"The parameters in {path} cannot be read: mend that cell, or delete the file and say `make lab`.") from None
+    check_parameters(given)
+    return Settings(**given)
 
 
 def as_table(found: list[Progress]) -> pd.DataFrame:
@@ -108,7 +117,7 @@ def _of_chapter(chapter: Chapter, findings: list[Finding], folder: Path) -> Prog
         totals = list(_lines(chapter.path, tag))
         counts[name] = sum(total for _, _, total in totals)
         counts[f"{name}_passed"] = sum(
-            min(total, _held(cells[id_])) for id_, source, total in totals if id_ in cells and cells[id_].source == source)
+            min(total, held(cells[id_])) for id_, source, total in totals if id_ in cells and cells[id_].source == source)
     return Progress(chapter, len(findings), amiss, **counts)
 
 
@@ -116,12 +125,9 @@ def _lines(path: Path, tag: str) -> Iterator[tuple[str, str, int]]:
     """The original's cells with `tag`: id, source, and how many lines of what holds a run of it prints."""
     for id_, cell in _code(path).items():
         if tag in cell.metadata.get("tags", []):
-            yield id_, cell.source, max(1, _held(cell))
+            yield id_, cell.source, max(1, held(cell))
 
 
 def _code(path: Path) -> dict[str, nbformat.NotebookNode]:
-    return {cell.id: cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"}
-
-
-def _held(cell: nbformat.NotebookNode) -> int:
-    return sum(line.startswith(MARK) for output in cell.outputs for line in output.get("text", "").splitlines())
+    notebook = read(path)  # a copy that is no notebook any more has no cells that passed
+    return {cell.id: cell for cell in notebook.cells if cell.cell_type == "code"} if notebook else {}

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from botocore.exceptions import ClientError
 
 from .clean_up import says_gone
-from .look import gap_in_lake, stale_pipe, table_stream_arn
-from .policies import POLICY_NAME, permissions
+from .look import gap_in_lake, stale_pipe
+from .policies import POLICY_NAME, needed, trust
 from .session import Aws
 
 _MOVING = re.compile("is (CREATING|DELETING|UPDATING|STARTING|STOPPING|Pending)$")
@@ -66,15 +66,14 @@ def _stream(aws: Aws) -> str:
     return _is(stream["StreamStatus"], "ACTIVE")
 
 
-def _role(hop: str, **values: Callable[[Aws], str]) -> Callable[[Aws], str]:
-    """A probe of a hop's role: is it there, and may it do what it needs, no more and no less?"""
+def _role(hop: str) -> Callable[[Aws], str]:
+    """A probe of a hop's role: is it there, who may take it on, and may it do what it needs, no more and no less?"""
     def probe(aws: Aws) -> str:
-        found = aws.client("iam").get_role_policy(RoleName=getattr(aws.settings, f"{hop}_role"), PolicyName=POLICY_NAME)
-
-        def compare() -> str:
-            needed = permissions(aws.settings, hop, **{name: value(aws) for name, value in values.items()})
-            return "" if found["PolicyDocument"] == needed else "has other permissions than it needs"
-        return _lost(compare)
+        iam, name = aws.client("iam"), getattr(aws.settings, f"{hop}_role")
+        found = iam.get_role_policy(RoleName=name, PolicyName=POLICY_NAME)
+        if iam.get_role(RoleName=name)["Role"]["AssumeRolePolicyDocument"] != trust(aws.settings, hop):
+            return "is trusted to another than it should be"
+        return _lost(lambda: "" if found["PolicyDocument"] == needed(aws, hop) else "has other permissions than it needs")
     return probe
 
 
@@ -129,9 +128,11 @@ def _workgroup(aws: Aws) -> str:
     return _is(aws.client("athena").get_work_group(WorkGroup=aws.settings.workgroup)["WorkGroup"]["State"], "ENABLED")
 
 
-def _view(aws: Aws) -> str:
-    aws.client("glue").get_table(DatabaseName=aws.settings.database, Name="current_orders")
-    return ""
+def _view(name: str) -> Callable[[Aws], str]:
+    def probe(aws: Aws) -> str:
+        aws.client("glue").get_table(DatabaseName=aws.settings.database, Name=name)
+        return ""
+    return probe
 
 
 # By chapter, in the order in which they are built. A probe returns what is amiss, "" if nothing is; what is not there raises.
@@ -139,7 +140,7 @@ RESOURCES: list[tuple[str, str, Callable[[Aws], str]]] = [
     ("01", "the table", _table),
     ("02", "the table's stream", _table_stream),
     ("03", "the stream", _stream),
-    ("04", "the pipe's role", _role("pipe", table_stream_arn=table_stream_arn)),
+    ("04", "the pipe's role", _role("pipe")),
     ("04", "the pipe", _pipe),
     ("05", "the function's role", _role("function")),
     ("05", "the function", _function),
@@ -153,7 +154,8 @@ RESOURCES: list[tuple[str, str, Callable[[Aws], str]]] = [
     ("06", "the crawler", _crawler),
     ("06", "the lake's table", _lake_table),
     ("07", "the workgroup", _workgroup),
-    ("07", "the view current_orders", _view),
+    ("07", "the view distinct_events", _view("distinct_events")),
+    ("07", "the view current_orders", _view("current_orders")),
 ]
 
 

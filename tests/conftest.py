@@ -10,8 +10,9 @@ import pytest
 from helpers.localaws import LocalAws, Status
 
 
-# Tests that take minutes each and need a quiet machine, or the network, or a browser: `WORKBOOK_LONG_TESTS=1 make test` runs them too.
+# Five tests of minutes each, which nothing runs, CI included, unless it is asked for: `WORKBOOK_LONG_TESTS=1 make test`.
 long = pytest.mark.skipif("WORKBOOK_LONG_TESTS" not in os.environ, reason="takes long: WORKBOOK_LONG_TESTS=1 runs it")
+
 
 @dataclass(frozen=True)
 class Aws:

@@ -44,7 +44,9 @@ def mine(tmp_path, monkeypatch):
     monkeypatch.setattr(chapters, "NOTEBOOKS", tmp_path / "notebooks")
     monkeypatch.setattr(copies, "NOTEBOOKS", tmp_path / "notebooks")
     monkeypatch.setattr(copies, "CHAPTERS", [CHAPTER])
-    write_original(code("1 + 1", output="2\n", id_="sum"), code("answer = 2", "solution", output="right\n", id_="s"))
+    solution = code("answer = 2", "solution", output="right\n", id_="s")
+    solution.metadata["jupyter"] = {"source_hidden": True}
+    write_original(code("1 + 1", output="2\n", id_="sum"), solution)
     return tmp_path / "mine"
 
 

@@ -44,7 +44,7 @@ def pages(request, tmp_path_factory):
 
 def test_there_is_a_page_for_every_chapter_and_a_first_one(pages):
     assert set(pages) == {"index.html", *(f"{stem}.html" for stem in IDS)}
-    assert [link for link in pages["index.html"][1].links] == [f"{stem}.html" for stem in IDS]
+    assert pages["index.html"][1].links == [f"{stem}.html" for stem in IDS]
 
 
 def test_every_link_leads_somewhere(pages):
@@ -68,6 +68,15 @@ def test_every_picture_has_words_for_those_who_do_not_see_it(pages):
     for name, (_, page) in pages.items():
         for alt in page.alts:
             assert len(alt.split()) >= 5, f"{name}: {alt!r}"
+
+
+def test_solutions_and_checks_are_folded(pages):
+    """As in JupyterLab, under their first line."""
+    for chapter in CHAPTERS:
+        solutions = [cell for cell in nbformat.read(chapter.path, as_version=4).cells if "solution" in cell.metadata.get("tags", [])]
+        text = pages[f"{chapter.stem}.html"][0].read_text("utf-8")
+        assert text.count("<summary>Solution</summary>") == len(solutions), chapter.stem
+        assert text.count("<summary>Check: run me after your answer</summary>") == len(solutions), chapter.stem
 
 
 def test_headings_have_no_gaps(pages):

@@ -9,7 +9,7 @@ from helpers import chapters, progress
 from helpers.chapters import Chapter
 from helpers.checks import MARK
 from helpers.resources import Finding
-from helpers.settings import Settings
+from helpers.settings import Settings, SettingsError
 from tests.test_chapters import Connected
 
 CHAPTERS = [Chapter("01_a", 5), Chapter("02_b", 5)]
@@ -127,3 +127,16 @@ def test_settings_are_those_of_the_first_copy(folder):
     copy[0].source = PARAMETERS.replace("'orders-cdc'", "'mine'")
     write(folder / "01_a.ipynb", copy)
     assert progress.settings_of(folder) == Settings(prefix="mine")
+
+
+def test_a_copy_that_is_no_notebook_any_more_has_passed_nothing(folder):
+    (folder / "01_a.ipynb").write_text("{}")
+    (folder / "02_b.ipynb").write_text("my own notes")
+    assert [found.checks_passed for found in progress.look(None, folder)] == [0, 0]
+
+
+@pytest.mark.parametrize("source", ["prefix: str = 'a' + 'b'", "prefix: str =", "pretfix: str = 'ada'"])
+def test_parameters_of_a_copy_that_cannot_be_read_are_named_with_their_file(folder, source):
+    write(folder / "01_a.ipynb", [code("p", source, "parameters")])
+    with pytest.raises(SettingsError, match="01_a.ipynb|pretfix"):
+        progress.settings_of(folder)

@@ -52,7 +52,7 @@ def env(local: LocalAws, _options) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m helpers.localaws", description="The local AWS, by command. LOCALAWS_PORT, "
-                                     "LOCALAWS_CLOCK_SCALE, LOCALAWS_SHARD_LIMITS (1: shards throttle as AWS's do), LOCALAWS_DIR "
+                                     "LOCALAWS_CLOCK_SCALE, LOCALAWS_SHARD_LIMITS (1: writes throttle as AWS's do), LOCALAWS_DIR "
                                      "(its folder) and LOCALAWS_NAME (a port and a folder of that name) in the environment choose what "
                                      "no option does.")
     parser.add_argument("--port", type=int, help="its port (LOCALAWS_PORT, or 4566)")

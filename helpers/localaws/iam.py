@@ -193,7 +193,8 @@ class GuardedCatalogue:
     """Glue's catalogue for who may use every part of it that a call is about: the catalogue, the database, the tables.
 
     Glue's calls on databases, tables and partitions need a permission on each [C, service authorization reference of Glue: their
-    required resource types]. MiniStack asks about one resource of a request, here the catalogue; this asks about the others.
+    required resource types]. MiniStack asks about one resource of a request, here the catalogue; this asks about the others, in the
+    calls of OPERATIONS. Listing databases, searching tables, indexes and statistics need the catalogue alone here.
     """
 
     _VERBS = ("Get", "Create", "Update", "Delete")

@@ -14,10 +14,10 @@ import nbformat
 from jinja2 import Environment, FileSystemLoader, select_autoescape
 from nbconvert import HTMLExporter
 
-from ..chapters import CHAPTERS, NOTEBOOKS
+from ..chapters import CHAPTERS, FOLDING, NOTEBOOKS
 
 HERE = Path(__file__).parent
-EXPORTER = HTMLExporter(template_name="basic", exclude_input_prompt=True, exclude_output_prompt=True)
+EXPORTER = HTMLExporter(raw_template="{% extends 'basic/index.html.j2' %}" + FOLDING, exclude_input_prompt=True, exclude_output_prompt=True)
 
 
 def write_site(folder: Path) -> list[Path]:
@@ -38,7 +38,7 @@ def write_slides(folder: Path) -> list[Path]:
     """Write one presentation a chapter, and a first page that lists them, into `folder`, which is emptied first. Returns the pages.
 
     A slide is a piece of prose with the code cell that follows it; a further code cell has a slide of its own. Not shown are the
-    parameters and what Jupyter's own metadata `slideshow.slide_type` calls "skip" or "notes".
+    parameters.
     """
     _begin(folder)
     titles = {chapter: _title(nbformat.read(chapter.path, as_version=4)) for chapter in CHAPTERS}
@@ -78,7 +78,7 @@ def _slides(notebook: nbformat.NotebookNode) -> Iterator[tuple[str, nbformat.Not
     opening, learn, rest = notebook.cells[0].source.partition("**You will learn**")  # what to do, and what to learn: two slides
     first = [nbformat.v4.new_markdown_cell(part) for part in (opening, learn + rest)]
     for cell in [*first, *notebook.cells[1:]]:
-        if cell.metadata.get("slideshow", {}).get("slide_type") in ("skip", "notes") or "parameters" in cell.metadata.get("tags", []):
+        if "parameters" in cell.metadata.get("tags", []):
             continue
         prose = cell.cell_type == "markdown"
         if slide and (prose or slide[-1].cell_type == "code"):

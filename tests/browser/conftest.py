@@ -9,7 +9,7 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 
 @pytest.fixture(scope="module")
 def chromium():
-    """A browser of Playwright's. It is closed after each module: while it lives this thread has an event loop, and other tests want theirs."""
+    """A browser of Playwright's, closed after each module: while it lives this thread has an event loop, and other tests want theirs."""
     path = next(filter(None, map(shutil.which, NAMES)), None)
     if not path:
         pytest.skip(f"no browser: none of {', '.join(NAMES)} is on the PATH; `apt-get install chromium`, or your system's own, brings one")

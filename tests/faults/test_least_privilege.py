@@ -20,11 +20,12 @@ from botocore.exceptions import ClientError
 from helpers.localaws import LocalAws
 from helpers.look import change_events, failed_records, lake_records, objects, sequence_number, table_stream_arn
 from helpers.orders import empty_table
-from helpers.policies import HOPS, POLICY_NAME, permissions, trust
+from helpers.policies import HOPS, POLICY_NAME, needed, trust
 from helpers.session import Aws
 from helpers.settings import Settings
 from helpers.waits import wait_until
-from tests.pipelines import built
+from tests.pipelines import built, delivery_says, pipe_says
+from tests.test_policies import several
 
 NO_EVENT = b"no change event"
 NEW_HOUR = "year=2026/month=01/day=01/hour=00"  # a folder that the crawler's role finds again and again
@@ -42,10 +43,6 @@ class Case:
     wrong: str
     document: dict
     actions: tuple[str, ...]
-
-
-def several(value) -> list:
-    return value if isinstance(value, list) else [value]
 
 
 def near_misses(resource: str, instead_of_all: str) -> list[str]:
@@ -104,7 +101,7 @@ class Hop:
     def __init__(self, aws: Aws, name: str):
         self.aws, self.name, self.role = aws, name, getattr(aws.settings, f"{name}_role")
         self.stream = table_stream_arn(aws)
-        self.permissions = permissions(aws.settings, name, **{"table_stream_arn": self.stream} if name == "pipe" else {})
+        self.permissions = needed(aws, name)
         self.trust = trust(aws.settings, name)
         role = aws.client("iam").get_role(RoleName=self.role)["Role"]
         self.arn = role["Arn"]
@@ -168,7 +165,7 @@ class PipeHop(Hop):
         return self.aws.client("pipes").describe_pipe(Name=self.aws.settings.pipe)
 
     def says(self):
-        return self.state().get("StateReason", "")
+        return pipe_says(self.aws)
 
     def stop(self):
         if self.state()["CurrentState"] == "RUNNING":
@@ -204,7 +201,7 @@ class DeliveryHop(Hop):
         return stream["DeliveryStreamDescription"]
 
     def says(self):
-        return self.state().get("FailureDescription", {}).get("Details", "")
+        return delivery_says(self.aws)
 
     def is_well(self):
         uploads = self.aws.client("s3").list_multipart_uploads(Bucket=self.aws.settings.bucket).get("Uploads", [])

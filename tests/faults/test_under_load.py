@@ -1,6 +1,7 @@
 """While 5,000 changes flow, something breaks. In the end each of them is in the lake, or under the error prefix if AWS puts it there.
 
-On the pipeline that the chapters build. Every fault comes from outside, through AWS's APIs or a signal, and each is seen to have struck.
+On the pipeline that the chapters build. Every fault comes from outside, through AWS's APIs or a signal, and each but the function's
+lost log is seen to have struck.
 A table at the end of the test run accounts for every change.
 """
 
@@ -26,17 +27,16 @@ import pandas as pd
 import pytest
 from botocore.config import Config
 
-from helpers import transform
+from helpers import mend, transform
 from helpers.localaws import LocalAws
 from helpers.look import change_events, objects, read_object, sequence_number, shard_records, table_stream_arn
 from helpers.orders import COLUMNS, Ledger, OrderSource, empty_table, plan, read_products, read_table
-from helpers.policies import POLICY_NAME, permissions
+from helpers.policies import POLICY_NAME, needed
 from helpers.reconcile import expected_rows, problems
 from helpers.session import CONFIG, Aws
 from helpers.settings import Settings
 from helpers.waits import WaitTimeout, wait_until
 from tests.conftest import joints_of
-
 from tests.pipelines import built, delivery_says, pipe_says
 
 pytestmark = pytest.mark.xdist_group("under load")  # they share one pipeline
@@ -192,8 +192,7 @@ def revoked(hop: str) -> Callable:
     def fault(local: LocalAws, aws: Aws) -> Iterator[None]:
         """The role of `hop` may do nothing any more."""
         iam, role = aws.client("iam"), getattr(aws.settings, f"{hop}_role")
-        values = {"table_stream_arn": table_stream_arn(aws)} if hop == "pipe" else {}
-        document = json.dumps(permissions(aws.settings, hop, **values))
+        document = json.dumps(needed(aws, hop))
         iam.delete_role_policy(RoleName=role, PolicyName=POLICY_NAME)
         try:
             yield
@@ -255,7 +254,7 @@ def function_fails(which: str) -> Callable:
             yield
             wait_until(f"a {which} of the function fails", lambda: sign(aws) > before)
         finally:
-            deploy(aws, {"transform.py": inspect.getsource(transform)})
+            mend.deploy(aws)
             shutil.rmtree(Path(tempfile.gettempdir(), noted), ignore_errors=True)
 
     return fault

@@ -60,8 +60,8 @@ it starts gives AWS's own pace. `LOCALAWS_PORT` (4566) and `LOCALAWS_DIR` choose
 `LOCALAWS_NAME` both by a name, for several on one machine.
 
 **Its shards are not limited, unless you ask for it.** AWS throttles what is more than 1,000 records or 1 MiB a second on one shard; here a
-shard takes what the machine can. With `LOCALAWS_SHARD_LIMITS=1` when it starts, shards throttle as AWS's do, and with 0.1 at a tenth of
-that, for machines that cannot write faster.
+shard takes what the machine can. With `LOCALAWS_SHARD_LIMITS=1` when it starts, writes throttle as AWS's do, and with 0.1 at a tenth of
+that, for machines that cannot write faster. Reads are never throttled.
 
 **What it is not.** It is one machine, with one account (`000000000000`) unless you sign with another key of 12 digits, and it promises
 neither AWS's throughput nor its prices. It listens on loopback only and has not been compared with a real account by the people who

@@ -259,17 +259,20 @@ def test_a_function_that_times_out_fails_the_batch_after_4_calls(line):
 
 def test_a_function_is_waited_for_five_minutes_at_most():
     """[C] FH data-transformation-execution-duration."""
-    asked = {}
+    asked, said = {}, []
 
     def a_client(_, **config):
         asked.update(config)
-        return SimpleNamespace(invoke=never_answers, get_function_configuration=lambda FunctionName: {"Timeout": 60})
+        return SimpleNamespace(invoke=never_answers, get_function_configuration=lambda FunctionName: {"Timeout": 900})
 
     def never_answers(**_):
         raise ReadTimeoutError(endpoint_url="")
 
-    with pytest.raises(InvocationFailed, match="Lambda.FunctionTimedOut"):
-        Function(SimpleNamespace(client=a_client), "arn", print).invoke(b"{}")
+    function = Function(SimpleNamespace(client=a_client), "arn", said.append)
+    for _ in range(2):
+        with pytest.raises(InvocationFailed, match="Lambda.FunctionTimedOut"):
+            function.invoke(b"{}")
+    assert len(said) == 1 and "900 s" in said[0], "a longer timeout is pointed out, once"
     assert asked == {"retries": {"total_max_attempts": 1}, "read_timeout": 300}
 
 

@@ -11,6 +11,7 @@ from helpers.chapters import CHAPTERS, NOTEBOOKS
 from helpers.exercises import OPEN, RIGHT, WRONG, exercises, self_check, write_exercises
 from helpers.localaws import LocalAws
 from helpers.settings import Settings
+from tests.pipelines import found_by_kernels
 
 WITH_EXERCISES = [chapter for chapter in CHAPTERS if "01" <= chapter.number <= "07"]
 ALL = [exercise for chapter in WITH_EXERCISES for exercise in exercises(nbformat.read(chapter.path, as_version=4))]
@@ -86,10 +87,7 @@ def test_a_chapter_full_of_wrong_answers_runs_to_its_end_and_each_gets_a_sentenc
                 place += 2
                 expected[tried[1].id] = (mark, exercise.name, answer)
         nbformat.write(notebook, copies / chapter.path.name)
-    with LocalAws.temporary(clock_scale=60) as local:
-        monkeypatch.setenv("LOCALAWS_PORT", str(local.port))
-        monkeypatch.setenv("LOCALAWS_DIR", str(local.directory))
-        local.start()
+    with LocalAws.temporary(clock_scale=60) as local, found_by_kernels(local):
         monkeypatch.setattr(chapters, "NOTEBOOKS", copies)
         results = chapters.run(WITH_EXERCISES, Settings(prefix="wrong", changes=300, shards=3, rate=0), tmp_path / "runs")
     told = {}

@@ -66,7 +66,10 @@ class Catalogue:
                 self._remove_table(table)
 
     def _as_it_is(self, name: str) -> dict[str, Any] | None:
-        """The table's definition at this moment: a long crawl must not write over what was changed since tables were listed."""
+        """The table's definition just before it is written: other tables were written since all were listed.
+
+        Which calls a crawl on AWS makes is documented nowhere [U]; AWS's own policy for crawlers allows them all.
+        """
         try:
             return self._glue.get_table(DatabaseName=self._database, Name=name)["Table"]
         except self._glue.exceptions.EntityNotFoundException:

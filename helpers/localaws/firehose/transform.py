@@ -142,7 +142,7 @@ class Function:
         except ReadTimeoutError:
             raise InvocationFailed("Lambda.FunctionTimedOut") from None
         except HOP_ERRORS as error:
-            raise self._failed(error) from None
+            raise _failed(error) from None
         if "FunctionError" in answer:
             timed_out = b"Task timed out" in payload
             raise InvocationFailed("Lambda.FunctionTimedOut" if timed_out else "Lambda.FunctionError")
@@ -161,17 +161,18 @@ class Function:
             self._warn(f"the function's timeout is {seconds} s; Firehose waits {INVOKE_SECONDS} s for it at most")
         self._known = True
 
-    def _failed(self, error: Exception) -> InvocationFailed:
-        code, operation = error_code(error), getattr(error, "operation_name", "Invoke")
-        action = "lambda:InvokeFunction" if operation == "Invoke" else f"lambda:{operation}"
-        if code in DENIED:
-            named = "AssumeRole" if operation == "AssumeRole" else "Invoke"
-            return InvocationFailed(f"Lambda.{named}AccessDenied", sentence(error, action))
-        if code == "ResourceNotFoundException":
-            return InvocationFailed("Lambda.ResourceNotFound", sentence(error, action))
-        if code == "TooManyRequestsException":
-            return InvocationFailed("Lambda.InvokeLimitExceeded")
-        return InvocationFailed("Lambda.InternalServerError", sentence(error, action))
+
+def _failed(error: Exception) -> InvocationFailed:
+    code, operation = error_code(error), getattr(error, "operation_name", "Invoke")
+    action = "lambda:InvokeFunction" if operation == "Invoke" else f"lambda:{operation}"
+    if code in DENIED:
+        named = "AssumeRole" if operation == "AssumeRole" else "Invoke"
+        return InvocationFailed(f"Lambda.{named}AccessDenied", sentence(error, action))
+    if code == "ResourceNotFoundException":
+        return InvocationFailed("Lambda.ResourceNotFound", sentence(error, action))
+    if code == "TooManyRequestsException":
+        return InvocationFailed("Lambda.InvokeLimitExceeded")
+    return InvocationFailed("Lambda.InternalServerError", sentence(error, action))
 
 
 def outcomes(records: list[Source], payload: bytes) -> tuple[list[tuple[Source, bytes]], list[tuple[Source, Failure]]]:

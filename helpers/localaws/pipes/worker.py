@@ -153,7 +153,7 @@ class PipeWorker(Worker):
     # -- before it runs ----------------------------------------------------------------------------------------------
 
     def prepare(self) -> None:
-        """Assume the role, find the stream among those of its table, see whether dead letters could be sent, and settle where to start. Or CannotStart.
+        """Find the stream among those of its table, see whether dead letters could be sent, settle where to start; or CannotStart.
 
         The sentences about stream and queue are those that creations on AWS ended with [C, terraform-provider-aws issue 40572,
         aws-samples/serverless-patterns issue 1857]; what was refused to whom is added.
