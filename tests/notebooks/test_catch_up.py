@@ -1,5 +1,7 @@
 """Catching up: whatever a learner has broken, one call says what it found, mends it, and the lake can prove itself again."""
 
+import json
+
 import pandas as pd
 import pytest
 
@@ -8,6 +10,7 @@ from helpers.clean_up import is_gone
 from helpers.localaws import LocalAws
 from helpers.look import change_events, lake_records, objects, sequence_number, table_stream_arn
 from helpers.orders import read_table
+from helpers.policies import trust
 from helpers.reconcile import expected_rows, problems
 from helpers.resources import look_at
 from helpers.settings import Settings
@@ -30,9 +33,10 @@ def delete_role(aws, role):
     aws.client("iam").delete_role(RoleName=role)
 
 
-def empty_bucket(aws):
+def empty_the_bucket_and_trust_another(aws):
     for key in objects(aws, "")["key"]:
         aws.client("s3").delete_object(Bucket=aws.settings.bucket, Key=key)
+    aws.client("iam").update_assume_role_policy(RoleName=aws.settings.function_role, PolicyDocument=json.dumps(trust(aws.settings, "pipe")))
 
 
 def stop_the_pipe(aws):
@@ -72,7 +76,7 @@ def delete_the_table_and_the_pipe(aws):
 
 BROKEN = [
     (stop_the_pipe, ["04", "06"], ["the pipe is STOPPED", "the crawler's role is not there", "the lake's table is not there"]),
-    (empty_bucket, ["05"], ["the lake is empty"]),
+    (empty_the_bucket_and_trust_another, ["05"], ["the lake is empty", "the function's role is trusted to another than it should be"]),
     (delete_the_delivery_stream, ["05"], ["the function is not there", "the function's role is not there",
                                           "the delivery stream's role is not there", "the delivery stream is not there",
                                           "the lake has no delivery stream"]),
