@@ -33,6 +33,7 @@ from PIL import Image  # matplotlib brings it
 from .clean_up import says_gone
 from .look import Folder, Follower, record_id, sequence_number
 from .plots import BLUE, HOPS, INK, PAPER, QUIET
+from .replay import unreadable
 from .session import Aws
 from .transform import transform_event
 
@@ -261,10 +262,7 @@ class _Memory:
 
     def _is_dropped(self, name: str, data: bytes) -> bool:
         if name not in self._dropped:
-            try:
-                self._dropped[name] = transform_event(json.loads(data)) is None
-            except (ValueError, TypeError):  # Unreadable is a ValueError
-                self._dropped[name] = False
+            self._dropped[name] = not unreadable(data) and transform_event(json.loads(data)) is None
         return self._dropped[name]
 
     def _crawler(self) -> dict:
@@ -335,8 +333,8 @@ def _words(event: dict) -> str:
 
 def _words_of(data: bytes) -> str:
     try:
-        return _words(json.loads(data))
-    except (ValueError, LookupError, TypeError, AttributeError, StopIteration):
+        return _words(json.loads(data.decode()))
+    except (ValueError, LookupError, TypeError, AttributeError, StopIteration, RecursionError):
         return "no change event"
 
 
@@ -347,7 +345,7 @@ def _rows(lines: list[str]) -> Iterator[_Row]:
             row, _ = json.JSONDecoder().raw_decode(line)
             yield _Row(row["event_id"], f"{row['event_name']} {row['orderid']}", int(row["sequence_number"]),
                        datetime.fromisoformat(row["event_time"]))
-        except (ValueError, LookupError, TypeError):
+        except (ValueError, LookupError, TypeError, RecursionError):
             continue
 
 
@@ -357,7 +355,7 @@ def _failures(lines: list[str]) -> Iterator[tuple[str, str]]:
         try:
             failure = json.loads(line)
             yield record_id(base64.b64decode(failure["rawData"])), failure["errorCode"]
-        except (ValueError, LookupError, TypeError):
+        except (ValueError, LookupError, TypeError, RecursionError):
             continue  # not Firehose's
 
 

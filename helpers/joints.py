@@ -478,7 +478,7 @@ def _unreadable(text: str) -> bool:
         try:
             row = json.loads(line)
             [float(row[name]) for name in NUMBERS if row.get(name) is not None]
-        except (ValueError, TypeError, AttributeError):
+        except (ValueError, TypeError, AttributeError, RecursionError):
             return True
     return False
 

@@ -75,7 +75,7 @@ class _Overtaken(Exception):
 def unreadable(data: bytes) -> str | None:
     """Why the transform, as it is in this checkout, could not read a record either, or None if it can: a reason to leave it."""
     try:
-        transform_event(json.loads(data))
+        transform_event(json.loads(data.decode()))
     except Exception as error:  # as the transform itself does
         return str(error) if isinstance(error, Unreadable) else type(error).__name__
     return None
@@ -171,7 +171,7 @@ def _data(line: str) -> bytes | None:
     """The record as it came; None if the line is no error record of Firehose."""
     try:
         return base64.b64decode(json.loads(line)["rawData"], validate=True)
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
 
 

@@ -137,7 +137,7 @@ class Trail:
     def _has_its_data(self, line: str) -> bool:
         try:
             data = base64.b64decode(json.loads(line)["rawData"])
-        except (ValueError, KeyError, TypeError):  # not Firehose's
+        except (ValueError, KeyError, TypeError, RecursionError):  # not Firehose's
             return False
         return data == self.record.data if self.record else self._name.encode() in data
 
