@@ -229,10 +229,12 @@ class _Memory:
         reason = pipe.get("StateReason", "")
         if "initiated" in reason.lower():  # "User initiated", as AWS's own example of a healthy pipe has it [C]
             reason = ""
-        if self._table_stream and pipe["Source"] != self._table_stream.stream["StreamArn"]:
+        stale = self._table_stream and pipe["Source"] != self._table_stream.stream["StreamArn"]
+        if stale:
             reason = reason or "its source is an earlier stream of the table: delete the pipe and create it anew"
+        held_back = reason and _to_carry(waiting, start)  # a reason alone is no proof ([U] which ones AWS gives)
         now, wanted = pipe["CurrentState"], pipe["DesiredState"]
-        if now.endswith("FAILED") or (now in ("RUNNING", "STOPPED") and now != wanted) or (now == "RUNNING" and reason):
+        if now.endswith("FAILED") or (now in ("RUNNING", "STOPPED") and now != wanted) or (now == "RUNNING" and (stale or held_back)):
             state = "BROKEN"
         else:
             state = {"RUNNING": "ready", "STOPPED": "STOPPED", "STOPPING": "STOPPED", "DELETING": "STOPPED"}.get(now, "getting ready")
@@ -253,12 +255,11 @@ class _Memory:
 
     def _carrying(self, state: str, says: str, waiting: list[datetime], start: datetime | None, passed: int) -> dict:
         """The figures of a hop that carries: `waiting` are the times of what the hop before has and the one behind has not."""
-        behind = [at for at in waiting if start is None or at >= start]
+        behind = _to_carry(waiting, start)
         if state == "ready" and behind:
             state = "flowing"
         return {"state": state, "passed": passed - len(waiting), "behind": len(behind), "lag_s": _seconds_since(behind),
-                "skipped": len(waiting) - len(behind),
-                "says": says}
+                "skipped": len(waiting) - len(behind), "says": says}
 
     def _is_dropped(self, name: str, data: bytes) -> bool:
         if name not in self._dropped:
@@ -316,6 +317,11 @@ def _state_of(question: Callable[[], dict]) -> dict:
 def _seconds_since(times: list[datetime]) -> float:
     """How long ago the first of `times` was, s; 0 if there is none, or if AWS's clock is ahead of ours."""
     return max(0.0, (datetime.now(UTC) - min(times)).total_seconds()) if times else 0.0
+
+
+def _to_carry(waiting: list[datetime], start: datetime | None) -> list[datetime]:
+    """Of the times of what waits, those that a hop which starts at `start` will still carry; None: from the oldest on."""
+    return [at for at in waiting if start is None or at >= start]
 
 
 def _starts_at_latest(pipe: dict) -> bool:

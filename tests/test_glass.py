@@ -331,7 +331,8 @@ class Pipes:
 
 @pytest.mark.parametrize("described, state", [
     ({"StateReason": "User initiated"}, "ready"),  # how AWS's own example describes a healthy pipe [C: AWS CLI, describe-pipe]
-    ({"StateReason": "AccessDenied"}, "BROKEN"), ({"CurrentState": "CREATE_FAILED"}, "BROKEN"),
+    ({"StateReason": "AccessDenied"}, "ready"),  # nothing waits for it: no proof that it is broken
+    ({"CurrentState": "CREATE_FAILED"}, "BROKEN"),
     ({"CurrentState": "STOPPED", "StateReason": "Disabled after errors"}, "BROKEN"),  # it should be RUNNING: AWS did that
     ({"CurrentState": "STOPPED", "DesiredState": "STOPPED"}, "STOPPED"), ({"CurrentState": "STARTING"}, "getting ready"),
     ({"Source": "arn of before"}, "BROKEN"),
@@ -340,7 +341,22 @@ def test_a_pipes_own_words_decide_its_state(pipeline, aws, described, state):
     connected = Connected(aws, pipeline.settings)
     source = pipeline.client("pipes").describe_pipe(Name=pipeline.settings.pipe)["Source"]
     connected._clients["pipes"] = Pipes(**{"Source": source} | described)
-    assert glass.measure(connected).at["EventBridge", "state"] == state
+    settled(pipeline)
+    hop = glass.measure(connected).loc["EventBridge"]
+    assert (hop["state"], hop["behind"]) == (state, 0) and (hop["says"] or described.get("StateReason") in (None, "User initiated"))
+
+
+@pytest.mark.parametrize("reason, state", [("User initiated", "flowing"), ("AccessDenied", "BROKEN")])
+def test_a_running_pipe_with_a_reason_is_broken_if_it_holds_something_back(pipeline, aws, reason, state):
+    connected = Connected(aws, pipeline.settings)
+    described = pipeline.client("pipes").describe_pipe(Name=pipeline.settings.pipe)
+    connected._clients["pipes"] = Pipes(**described | {"StateReason": reason})
+    [last] = look.Follower(pipeline.client("dynamodbstreams"), {"StreamArn": described["Source"]}).new()[-1:]
+    memory = connected.memory["glass"] = glass._Memory(connected)
+    glass.measure(connected)
+    del memory._records[last[1]["eventID"]]  # one event waits
+    hop = glass.measure(connected).loc["EventBridge"]
+    assert (hop["state"], hop["behind"], hop["says"]) == (state, 1, "" if state == "flowing" else reason)
 
 
 def test_what_a_pipe_that_starts_at_latest_never_carries_is_skipped_and_not_behind(pipeline, aws):
