@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from botocore.exceptions import ClientError
-from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from .clean_up import says_gone
-from .look import objects, read_object
+from .look import objects, read_object, run_query, stale_pipe
+from .mend import HOUR
 from .policies import lacking, lets_in, needed
 from .session import Aws
 from .settings import Settings
@@ -437,26 +437,16 @@ def look_at_athena(case: Case) -> str:
         return "not asked: nothing of it is in the lake"
     event_id = json.loads(case.trail.delivered.text)["event_id"]
     every_column = ", ".join(f"count({name})" for name in FIELDS)  # so that a value of the wrong type comes to light
-    state, reason, rows = _query(case, f"SELECT count_if(event_id = '{event_id}'), count(*), {every_column} "
-                                       f"FROM {case.settings.lake_table}")
+    query = run_query(case.aws, f"SELECT count_if(event_id = '{event_id}'), count(*), {every_column} FROM {case.settings.lake_table}")
+    state, reason = query["Status"]["State"], query["Status"].get("StateChangeReason", "")
     if state != "SUCCEEDED":
         raise Broken(f"The query {state}: {reason}", *_athena_fix(case, reason))
+    rows = case.aws.client("athena").get_query_results(QueryExecutionId=query["QueryExecutionId"])["ResultSet"]["Rows"]
     found, total = rows[1]["Data"][0]["VarCharValue"], rows[1]["Data"][1]["VarCharValue"]
     if found == "0":
         raise Broken(f"The row is in {case.trail.delivered.key}, but the query finds it in none of {total} rows.",
                      "look at the object, and at the location of its partition.")
     return f"finds its row among {int(total):,}" + (f", {found} times" if found != "1" else "")
-
-
-def _query(case: Case, sql: str) -> tuple[str, str, list]:
-    athena = case.aws.client("athena")
-    query = athena.start_query_execution(QueryString=sql, QueryExecutionContext={"Database": case.settings.database},
-                                         WorkGroup=case.settings.workgroup)["QueryExecutionId"]
-    poll = Retrying(retry=retry_if_result(lambda status: status["State"] in ("QUEUED", "RUNNING")), stop=stop_after_delay(120),
-                    wait=wait_fixed(0.3), retry_error_callback=lambda state: state.outcome.result())
-    status = poll(lambda: athena.get_query_execution(QueryExecutionId=query)["QueryExecution"]["Status"])
-    rows = athena.get_query_results(QueryExecutionId=query)["ResultSet"]["Rows"] if status["State"] == "SUCCEEDED" else []
-    return status["State"], status.get("StateChangeReason", ""), rows
 
 
 def _athena_fix(case: Case, reason: str) -> tuple[str, str]:

@@ -24,7 +24,7 @@ from email.utils import parsedate_to_datetime
 from botocore.exceptions import ClientError
 from tenacity import Retrying, retry_if_result, stop_after_attempt, wait_random_exponential
 
-from .look import objects, read_object
+from .look import objects, orderid, read_object
 from .session import Aws
 from .transform import Unreadable, transform_event
 
@@ -106,7 +106,7 @@ def partition_key(data: bytes) -> str:
     """The key that the pipe gave the record: its order's number. A record without one had another key, which Firehose does not
     keep: any that varies will do, so it is a hash of the record."""
     try:
-        key = json.loads(data)["dynamodb"]["Keys"]["orderid"]["S"]
+        key = orderid(json.loads(data))
     except (ValueError, KeyError, TypeError, RecursionError):
         key = None
     return key if isinstance(key, str) and 0 < len(key) <= 256 else hashlib.md5(data).hexdigest()
