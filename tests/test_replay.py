@@ -109,8 +109,9 @@ def test_poison_is_left_marked_with_its_reason_and_sent_when_it_is_asked_for(clo
     assert cloud.sent() == Counter([event(1), poison, not_ours, event(2)])
 
 
-@pytest.mark.parametrize("data, reason", [(b"\xef\xbb\xbf" + event(1), "JSONDecodeError"), (event(1).decode().encode("utf-16"), "UnicodeDecodeError"),
-                                          (b"[" * 200_000, "RecursionError"), (event(1), None)], ids=["BOM", "UTF-16", "nested", "good"])
+@pytest.mark.parametrize("data, reason", [
+    (b"\xef\xbb\xbf" + event(1), "JSONDecodeError"), (event(1).decode().encode("utf-16"), "UnicodeDecodeError"),
+    (b"[" * 200_000, "RecursionError"), (event(1), None)], ids=["BOM", "UTF-16", "nested", "good"])
 def test_what_is_left_is_what_the_function_itself_cannot_read(data, reason):
     answer = transform.answer({"recordId": "1", "data": base64.b64encode(data).decode()})
     assert (unreadable(data), answer["result"]) == (reason, "ProcessingFailed" if reason else "Ok")
