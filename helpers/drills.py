@@ -15,12 +15,12 @@ from decimal import Decimal
 import pandas as pd
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
-from . import transform
 from .doctor import Verdict
-from .look import Folder, change_events, piped, sequence_number, table_stream_arn
+from .look import Folder, change_events, orderid, run_query, sequence_number, table_stream_arn
 from .orders import read_table
 from .reconcile import expected_rows, problems
 from .session import Aws
+from .trail import row_of
 from .waits import wait_until
 
 ITEM = {"product_name": "Earbuds", "quantity": 1, "price": Decimal("39.95")}
@@ -70,8 +70,8 @@ class Drill:
     def order(self, count: int = 2) -> list[str]:
         """Put `count` new orders into the table; their numbers."""
         new = [f"{self.key}-{len(self.ids) + number}" for number in range(count)]
-        for orderid in new:
-            self.aws.table().put_item(Item={"orderid": orderid, **ITEM})
+        for each in new:
+            self.aws.table().put_item(Item={"orderid": each, **ITEM})
         self.ids += new
         return new
 
@@ -84,7 +84,7 @@ class Drill:
             return [{"code": record["errorCode"], "attempts": record["attemptsMade"], "about": about[0]}
                     for record, text in zip(records, texts) if (about := re.search(rf"{self.key}[-\d]*", text))]
 
-        wait_until(f"{count} records are under the error prefix", lambda: len(found()) >= count, show=found, timeout=280)
+        wait_until(f"{count} record(s) are under the error prefix", lambda: len(found()) >= count, show=found, timeout=280)
         return pd.DataFrame(found())
 
     def delivered(self) -> list[str]:
@@ -93,18 +93,18 @@ class Drill:
         An hour may have begun meanwhile: its folder becomes a partition, so that only a drill makes Athena miss one.
         """
         def events() -> dict[str, dict]:
-            return {event["eventID"]: event for event in change_events(self.aws) if _order(event) in self.ids}
+            return {event["eventID"]: event for event in change_events(self.aws) if orderid(event) in self.ids}
 
-        if len(set(map(_order, events().values()))) < len(self.ids):
-            wait_until("the table's stream has them", lambda: len(set(map(_order, events().values()))) == len(self.ids))
+        if len(set(map(orderid, events().values()))) < len(self.ids):
+            wait_until("the table's stream has them", lambda: len(set(map(orderid, events().values()))) == len(self.ids))
         arn = table_stream_arn(self.aws)
-        changes = {event_id for event_id, event in events().items() if transform.transform_event(piped(event, arn))}
+        changes = {event_id for event_id, event in events().items() if row_of(event, arn)}
 
         def missing() -> set[str]:
             self.lake.refresh()
             return changes - {found for lines in self.lake.lines.values() for line in lines for found in _EVENT.findall(line)}
 
-        wait_until(f"{len(changes)} changes are in the lake", lambda: not missing(), show=missing, timeout=280)
+        wait_until(f"{len(changes)} change(s) are in the lake", lambda: not missing(), show=missing, timeout=280)
         ask(self.aws, f"MSCK REPAIR TABLE {self.aws.settings.lake_table}")
         return [key for key, lines in self.lake.lines.items() if any(self.key in line for line in lines)]
 
@@ -120,7 +120,8 @@ class Drill:
         return self.proof
 
     def _reconcile(self) -> Proof:
-        found = ask(self.aws, "SELECT *, (SELECT count(*) FROM orders) AS copies FROM distinct_events ORDER BY change_number")
+        found = ask(self.aws, f"SELECT *, (SELECT count(*) FROM {self.aws.settings.lake_table}) AS copies "
+                               "FROM distinct_events ORDER BY change_number")
         times = found["event_time"].str.replace(r"(\S+) (\S+)\.\d+", r"\1T\2Z", regex=True)  # SQL's spelling -> the transform's
         held, events = change_events(self.aws), found.assign(event_time=times)
         since = max(int(found["change_number"][0]), min(map(sequence_number, held), default=0))
@@ -130,10 +131,6 @@ class Drill:
         orders = problems(read_table(self.aws.table()), last[last["event_name"] != "REMOVE"], "orderid")["problem"]
         return Proof(len(expected), int(found["copies"][0]) - len(found), int((changes == "missing").sum()),
                      int((changes == "twice").sum()), len(changes) + len(orders))
-
-
-def _order(event: dict) -> str:
-    return event["dynamodb"]["Keys"]["orderid"]["S"]
 
 
 class Drills(list[Drill]):
@@ -162,14 +159,10 @@ class QueryFailed(RuntimeError):
 
 def ask(aws: Aws, sql: str) -> pd.DataFrame:
     """Athena's answer, as its CSV holds it; no columns if the statement has none. Raises QueryFailed."""
-    athena = aws.client("athena")
-    query = athena.start_query_execution(QueryString=sql, QueryExecutionContext={"Database": aws.settings.database},
-                                         WorkGroup=aws.settings.workgroup)["QueryExecutionId"]
-    poll = Retrying(retry=retry_if_result(lambda found: found["Status"]["State"] in ("QUEUED", "RUNNING")), wait=wait_fixed(0.1),
-                    stop=stop_after_delay(120))
-    execution = poll(lambda: athena.get_query_execution(QueryExecutionId=query)["QueryExecution"])
-    if execution["Status"]["State"] != "SUCCEEDED":
-        raise QueryFailed(execution["Status"]["StateChangeReason"])
+    execution = run_query(aws, sql)
+    status = execution["Status"]
+    if status["State"] != "SUCCEEDED":
+        raise QueryFailed(status.get("StateChangeReason") or f"the query is {status['State']}, and Athena gives no reason")
     bucket, key = execution["ResultConfiguration"]["OutputLocation"].removeprefix("s3://").split("/", 1)
     body = aws.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
     return pd.read_csv(io.BytesIO(body), dtype=_CSV) if key.endswith(".csv") else pd.DataFrame()

@@ -33,6 +33,7 @@ from PIL import Image  # matplotlib brings it
 from .clean_up import says_gone
 from .look import Folder, Follower, record_id, sequence_number
 from .plots import BLUE, HOPS, INK, PAPER, QUIET
+from .replay import unreadable
 from .session import Aws
 from .transform import transform_event
 
@@ -228,10 +229,12 @@ class _Memory:
         reason = pipe.get("StateReason", "")
         if "initiated" in reason.lower():  # "User initiated", as AWS's own example of a healthy pipe has it [C]
             reason = ""
-        if self._table_stream and pipe["Source"] != self._table_stream.stream["StreamArn"]:
+        stale = self._table_stream and pipe["Source"] != self._table_stream.stream["StreamArn"]
+        if stale:
             reason = reason or "its source is an earlier stream of the table: delete the pipe and create it anew"
+        held_back = reason and _to_carry(waiting, start)  # a reason alone is no proof ([U] which ones AWS gives)
         now, wanted = pipe["CurrentState"], pipe["DesiredState"]
-        if now.endswith("FAILED") or (now in ("RUNNING", "STOPPED") and now != wanted) or (now == "RUNNING" and reason):
+        if now.endswith("FAILED") or (now in ("RUNNING", "STOPPED") and now != wanted) or (now == "RUNNING" and (stale or held_back)):
             state = "BROKEN"
         else:
             state = {"RUNNING": "ready", "STOPPED": "STOPPED", "STOPPING": "STOPPED", "DELETING": "STOPPED"}.get(now, "getting ready")
@@ -252,19 +255,15 @@ class _Memory:
 
     def _carrying(self, state: str, says: str, waiting: list[datetime], start: datetime | None, passed: int) -> dict:
         """The figures of a hop that carries: `waiting` are the times of what the hop before has and the one behind has not."""
-        behind = [at for at in waiting if start is None or at >= start]
+        behind = _to_carry(waiting, start)
         if state == "ready" and behind:
             state = "flowing"
         return {"state": state, "passed": passed - len(waiting), "behind": len(behind), "lag_s": _seconds_since(behind),
-                "skipped": len(waiting) - len(behind),
-                "says": says}
+                "skipped": len(waiting) - len(behind), "says": says}
 
     def _is_dropped(self, name: str, data: bytes) -> bool:
         if name not in self._dropped:
-            try:
-                self._dropped[name] = transform_event(json.loads(data)) is None
-            except (ValueError, TypeError):  # Unreadable is a ValueError
-                self._dropped[name] = False
+            self._dropped[name] = not unreadable(data) and transform_event(json.loads(data)) is None
         return self._dropped[name]
 
     def _crawler(self) -> dict:
@@ -320,6 +319,11 @@ def _seconds_since(times: list[datetime]) -> float:
     return max(0.0, (datetime.now(UTC) - min(times)).total_seconds()) if times else 0.0
 
 
+def _to_carry(waiting: list[datetime], start: datetime | None) -> list[datetime]:
+    """Of the times of what waits, those that a hop which starts at `start` will still carry; None: from the oldest on."""
+    return [at for at in waiting if start is None or at >= start]
+
+
 def _starts_at_latest(pipe: dict) -> bool:
     return pipe.get("SourceParameters", {}).get("DynamoDBStreamParameters", {}).get("StartingPosition") == "LATEST"
 
@@ -335,8 +339,8 @@ def _words(event: dict) -> str:
 
 def _words_of(data: bytes) -> str:
     try:
-        return _words(json.loads(data))
-    except (ValueError, LookupError, TypeError, AttributeError, StopIteration):
+        return _words(json.loads(data.decode()))
+    except (ValueError, LookupError, TypeError, AttributeError, StopIteration, RecursionError):
         return "no change event"
 
 
@@ -347,7 +351,7 @@ def _rows(lines: list[str]) -> Iterator[_Row]:
             row, _ = json.JSONDecoder().raw_decode(line)
             yield _Row(row["event_id"], f"{row['event_name']} {row['orderid']}", int(row["sequence_number"]),
                        datetime.fromisoformat(row["event_time"]))
-        except (ValueError, LookupError, TypeError):
+        except (ValueError, LookupError, TypeError, RecursionError):
             continue
 
 
@@ -357,7 +361,7 @@ def _failures(lines: list[str]) -> Iterator[tuple[str, str]]:
         try:
             failure = json.loads(line)
             yield record_id(base64.b64decode(failure["rawData"])), failure["errorCode"]
-        except (ValueError, LookupError, TypeError):
+        except (ValueError, LookupError, TypeError, RecursionError):
             continue  # not Firehose's
 
 

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from botocore.exceptions import ClientError
-from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from .clean_up import says_gone
-from .look import objects, read_object
+from .look import objects, read_object, run_query, stale_pipe
+from .mend import HOUR
 from .policies import lacking, lets_in, needed
 from .session import Aws
 from .settings import Settings
@@ -156,13 +156,13 @@ def look_at_pipe(case: Case) -> str:
     anew = _new_pipe(name)
     if pipe["Source"] != latest:
         raise Broken(f"It reads {pipe['Source']}, but the table's stream is a new one, {latest}: it was switched off and on.", anew)
-    if pipe["Target"] != case.settings.stream_arn:
-        raise Broken(f"It writes to {pipe['Target']}, not to the stream.", anew)
     state, reason = pipe["CurrentState"], pipe.get("StateReason", "")
-    if state in ("STOPPED", "STOPPING"):
-        raise Broken(f"It is {state}. {reason}".strip(), f'start it: `aws.client("pipes").start_pipe(Name="{name}")`.')
     if state.endswith("FAILED"):
         raise Broken(f"It is {state}: {reason}", anew)
+    if stale := stale_pipe(case.aws):
+        raise Broken(f"It {stale}.", anew)
+    if state in ("STOPPED", "STOPPING"):
+        raise Broken(f"It is {state}. {reason}".strip(), f'start it: `aws.client("pipes").start_pipe(Name="{name}")`.')
     case.check_role("pipe", pipe["RoleArn"], "pipes.amazonaws.com", pipe["Arn"])
     key = pipe["TargetParameters"]["KinesisStreamParameters"]["PartitionKey"]
     if not key.startswith("$"):
@@ -221,26 +221,24 @@ def look_at_delivery_stream(case: Case) -> str:
     for role in dict.fromkeys((source["RoleARN"], destination["RoleARN"])):
         case.check_role("delivery", role, "firehose.amazonaws.com", delivery["DeliveryStreamARN"])
     if not _processor(destination):
-        raise Broken("It calls no function: records go to the lake as they are on the stream.", anew)
+        raise Broken("It calls no function: records go to the lake as they are on the stream.",
+                     "let it call the function again: `make_whole(aws)` (helpers.mend), which brings roles and function back as well.")
     prefix, crawled = destination.get("Prefix", ""), case.settings.lake_prefix
     errors = destination.get("ErrorOutputPrefix") or prefix  # without one of its own, it lies below the data's [C]
     if errors.startswith(crawled):
-        beside = case.settings.error_prefix + "!{firehose:error-output-type}/" + HOURS
+        beside = case.settings.error_prefix + "!{firehose:error-output-type}/" + HOUR
         raise Broken(f"Its error prefix {errors!r} lies inside {crawled!r}, which is crawled: failed records become rows.",
-                     f"put them beside the lake: {_update(delivery, {'ErrorOutputPrefix': beside})}. Then move what lies there already.")
+                     f"put them beside the lake: {_update('ErrorOutputPrefix', beside)}. Then move what lies there already.")
     if not prefix.startswith(crawled):
         raise Broken(f"It writes under {prefix!r}, outside of {crawled!r}, which is crawled.",
-                     f"set its prefix: {_update(delivery, {'Prefix': crawled + HOURS})}.")
+                     f"set its prefix: {_update('Prefix', crawled + HOUR)}.")
     if status != "ACTIVE":
         raise Wait(f"The delivery stream is {status}.")
     record = case.trail.record
-    if record and case.trail.reached < 2 and record.arrived < delivery["CreateTimestamp"]:
-        raise Broken(f"It reads from LATEST: the record arrived at {record.arrived:%H:%M:%S} UTC, before the delivery stream was there.",
+    if record and case.trail.reached < 2 and record.arrived < source["DeliveryStartTimestamp"]:
+        raise Broken(f"It reads from LATEST: the record arrived at {record.arrived:%H:%M:%S} UTC, before the delivery stream began.",
                      "a record cannot be read by it later: write the order again.")
     return "ACTIVE, buffers of {:g} s for the function and {:g} s for S3, on AWS's clock".format(*_buffers(destination))
-
-
-HOURS = "year=!{timestamp:yyyy}/month=!{timestamp:MM}/day=!{timestamp:dd}/hour=!{timestamp:HH}/"  # of chapter 05
 
 
 def _destination(delivery: dict) -> dict:
@@ -261,14 +259,13 @@ def _buffers(destination: dict) -> tuple[float, float]:
     return float(_processor(destination).get("BufferIntervalInSeconds", 60)), destination["BufferingHints"]["IntervalInSeconds"]
 
 
-def _update(delivery: dict, members: dict) -> str:
-    return (f'`aws.client("firehose").update_destination(DeliveryStreamName="{delivery["DeliveryStreamName"]}", '
-            f'CurrentDeliveryStreamVersionId="{delivery["VersionId"]}", DestinationId="{delivery["Destinations"][0]["DestinationId"]}", '
-            f"ExtendedS3DestinationUpdate={members!r})`")
+def _update(member: str, value: str) -> str:
+    return ('`aws.client("firehose").update_destination(**destination(aws), ExtendedS3DestinationUpdate='
+            f'{{"{member}": "{value}"}})` (helpers.mend)')
 
 
-DEPLOY = ("deploy helpers/transform.py again, with the cell of chapter 05 that calls update_function_code; "
-          "what lies under the error prefix can then be replayed.")
+DEPLOY = ("deploy helpers/transform.py again: `deploy(aws)` (helpers.mend); "
+          "what lies under the error prefix goes through again with `replay(aws)` (helpers.replay).")
 # What Firehose writes beside a record that it could not deliver (AWS_FACTS.md part 4).
 _CODES = {
     "Lambda.FunctionError": ("raises an error", DEPLOY),
@@ -284,12 +281,11 @@ _CODES = {
 
 def look_at_function(case: Case) -> str:
     function, trail = case.described("function"), case.trail
-    if function.get("State", "Active") == "Failed" or function.get("LastUpdateStatus") == "Failed":
-        raise Broken(f"It cannot run: {function.get('StateReason') or function.get('LastUpdateStatusReason')}", DEPLOY)
     case.check_role("function", function["Role"], "lambda.amazonaws.com", function["FunctionArn"])
     if trail.failed and not trail.delivered:
         said = json.loads(trail.failed.text)
-        what, fix = _CODES.get(said["errorCode"], (f"was not called: {said['errorMessage']}", "mend that, and replay the record."))
+        what, fix = _CODES.get(said["errorCode"], (f"was not called: {said['errorMessage']}",
+                                                      "mend that; the record goes through again with `replay(aws)` (helpers.replay)."))
         told = _log_line(case, '"reason"' if said["errorCode"] == "Lambda.ProcessingFailedStatus" else _RAISED)
         raise Broken(f"The record lies under the error prefix, {trail.failed.key}, with {said['errorCode']}: the function {what}."
                      + (f" Its log: {told}" if told else ""), fix.format(name=case.settings.function))
@@ -437,26 +433,16 @@ def look_at_athena(case: Case) -> str:
         return "not asked: nothing of it is in the lake"
     event_id = json.loads(case.trail.delivered.text)["event_id"]
     every_column = ", ".join(f"count({name})" for name in FIELDS)  # so that a value of the wrong type comes to light
-    state, reason, rows = _query(case, f"SELECT count_if(event_id = '{event_id}'), count(*), {every_column} "
-                                       f"FROM {case.settings.lake_table}")
+    query = run_query(case.aws, f"SELECT count_if(event_id = '{event_id}'), count(*), {every_column} FROM {case.settings.lake_table}")
+    state, reason = query["Status"]["State"], query["Status"].get("StateChangeReason", "")
     if state != "SUCCEEDED":
         raise Broken(f"The query {state}: {reason}", *_athena_fix(case, reason))
+    rows = case.aws.client("athena").get_query_results(QueryExecutionId=query["QueryExecutionId"])["ResultSet"]["Rows"]
     found, total = rows[1]["Data"][0]["VarCharValue"], rows[1]["Data"][1]["VarCharValue"]
     if found == "0":
         raise Broken(f"The row is in {case.trail.delivered.key}, but the query finds it in none of {total} rows.",
                      "look at the object, and at the location of its partition.")
     return f"finds its row among {int(total):,}" + (f", {found} times" if found != "1" else "")
-
-
-def _query(case: Case, sql: str) -> tuple[str, str, list]:
-    athena = case.aws.client("athena")
-    query = athena.start_query_execution(QueryString=sql, QueryExecutionContext={"Database": case.settings.database},
-                                         WorkGroup=case.settings.workgroup)["QueryExecutionId"]
-    poll = Retrying(retry=retry_if_result(lambda status: status["State"] in ("QUEUED", "RUNNING")), stop=stop_after_delay(120),
-                    wait=wait_fixed(0.3), retry_error_callback=lambda state: state.outcome.result())
-    status = poll(lambda: athena.get_query_execution(QueryExecutionId=query)["QueryExecution"]["Status"])
-    rows = athena.get_query_results(QueryExecutionId=query)["ResultSet"]["Rows"] if status["State"] == "SUCCEEDED" else []
-    return status["State"], status.get("StateChangeReason", ""), rows
 
 
 def _athena_fix(case: Case, reason: str) -> tuple[str, str]:
@@ -478,7 +464,7 @@ def _unreadable(text: str) -> bool:
         try:
             row = json.loads(line)
             [float(row[name]) for name in NUMBERS if row.get(name) is not None]
-        except (ValueError, TypeError, AttributeError):
+        except (ValueError, TypeError, AttributeError, RecursionError):
             return True
     return False
 

@@ -1,4 +1,4 @@
-"""Looking at a hop: what is in the table's stream, on the shards, in the bucket and in the function's log right now."""
+"""Looking at a hop: what is in the table's stream, on the shards, in the bucket, in the function's log and in Athena right now."""
 
 import gzip
 import hashlib
@@ -12,10 +12,21 @@ from itertools import islice
 
 import pandas as pd
 from botocore.exceptions import ClientError
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from .session import Aws
 
 _EVENT_ID = re.compile(rb'"eventID": ?"([^"]+)"')
+
+
+def run_query(aws: Aws, sql: str, patience: float = 120) -> dict:
+    """Have Athena run a query in the workbook's database; the QueryExecution at its end, or as it is after `patience` seconds."""
+    athena = aws.client("athena")
+    query = athena.start_query_execution(QueryString=sql, QueryExecutionContext={"Database": aws.settings.database},
+                                         WorkGroup=aws.settings.workgroup)["QueryExecutionId"]
+    poll = Retrying(retry=retry_if_result(lambda found: found["Status"]["State"] in ("QUEUED", "RUNNING")), wait=wait_fixed(0.1),
+                    stop=stop_after_delay(patience), retry_error_callback=lambda state: state.outcome.result())
+    return poll(lambda: athena.get_query_execution(QueryExecutionId=query)["QueryExecution"])
 
 
 def table_stream_arn(aws: Aws) -> str:
@@ -44,6 +55,11 @@ def change_events(aws: Aws, after: str | int = 0) -> list[dict]:
 def sequence_number(event: dict) -> int:
     """A change event's place in the order of changes: a number, though it is written as text."""
     return int(event["dynamodb"]["SequenceNumber"])
+
+
+def orderid(event: dict) -> str:
+    """The number of the order that a change event is about."""
+    return event["dynamodb"]["Keys"]["orderid"]["S"]
 
 
 def piped(event: dict, stream_arn: str) -> dict:

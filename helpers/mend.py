@@ -25,7 +25,7 @@ def make_whole(aws: Aws, buffer: int = 60, retries: int = 3) -> None:
     processor = {"LambdaArn": f"{settings.function_arn}:$LATEST", "NumberOfRetries": str(retries),
                  "BufferIntervalInSeconds": str(buffer), "BufferSizeInMBs": "1"}
     aws.client("firehose").update_destination(**destination(aws), ExtendedS3DestinationUpdate={
-        "BufferingHints": {"IntervalInSeconds": buffer, "SizeInMBs": 5},
+        "BufferingHints": {"IntervalInSeconds": buffer, "SizeInMBs": 5}, "Prefix": settings.lake_prefix + HOUR,
         "ErrorOutputPrefix": settings.error_prefix + "!{firehose:error-output-type}/" + HOUR,
         "ProcessingConfiguration": {"Enabled": True, "Processors": [{"Type": "Lambda", "Parameters": [
             {"ParameterName": name, "ParameterValue": value} for name, value in processor.items()]}]}})

@@ -24,7 +24,7 @@ from email.utils import parsedate_to_datetime
 from botocore.exceptions import ClientError
 from tenacity import Retrying, retry_if_result, stop_after_attempt, wait_random_exponential
 
-from .look import objects, read_object
+from .look import objects, orderid, read_object
 from .session import Aws
 from .transform import Unreadable, transform_event
 
@@ -75,7 +75,7 @@ class _Overtaken(Exception):
 def unreadable(data: bytes) -> str | None:
     """Why the transform, as it is in this checkout, could not read a record either, or None if it can: a reason to leave it."""
     try:
-        transform_event(json.loads(data))
+        transform_event(json.loads(data.decode()))
     except Exception as error:  # as the transform itself does
         return str(error) if isinstance(error, Unreadable) else type(error).__name__
     return None
@@ -106,7 +106,7 @@ def partition_key(data: bytes) -> str:
     """The key that the pipe gave the record: its order's number. A record without one had another key, which Firehose does not
     keep: any that varies will do, so it is a hash of the record."""
     try:
-        key = json.loads(data)["dynamodb"]["Keys"]["orderid"]["S"]
+        key = orderid(json.loads(data))
     except (ValueError, KeyError, TypeError, RecursionError):
         key = None
     return key if isinstance(key, str) and 0 < len(key) <= 256 else hashlib.md5(data).hexdigest()
@@ -171,7 +171,7 @@ def _data(line: str) -> bytes | None:
     """The record as it came; None if the line is no error record of Firehose."""
     try:
         return base64.b64decode(json.loads(line)["rawData"], validate=True)
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
 
 

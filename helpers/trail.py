@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from botocore.exceptions import ClientError
 
 from .clean_up import says_gone
-from .look import change_events, objects, piped, read_object, shard_records, table_stream_arn
+from .look import change_events, objects, orderid, piped, read_object, shard_records, table_stream_arn
 from .session import Aws
 from .transform import Unreadable, transform_event
 
@@ -97,9 +97,8 @@ class Trail:
     def _find_event(self) -> dict | None:
         events, arn = change_events(self.aws), table_stream_arn(self.aws)
         for event in reversed(events):
-            orderid = event["dynamodb"]["Keys"]["orderid"]["S"]
-            if orderid == self.orderid or self.orderid is None and row_of(event, arn):
-                self.orderid = orderid
+            if orderid(event) == self.orderid or self.orderid is None and row_of(event, arn):
+                self.orderid = orderid(event)
                 return event
         return None
 
@@ -137,7 +136,7 @@ class Trail:
     def _has_its_data(self, line: str) -> bool:
         try:
             data = base64.b64decode(json.loads(line)["rawData"])
-        except (ValueError, KeyError, TypeError):  # not Firehose's
+        except (ValueError, KeyError, TypeError, RecursionError):  # not Firehose's
             return False
         return data == self.record.data if self.record else self._name.encode() in data
 

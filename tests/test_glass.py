@@ -32,6 +32,10 @@ from helpers.waits import wait_until
 from . import conftest
 
 PRACTICE, DAY = 4, 60
+_KEYS = {"orderid": {"S": "o-1"}}
+NO_CHANGE = json.dumps({"eventSource": "aws:dynamodb", "eventName": "MODIFY",
+                        "dynamodb": {"Keys": _KEYS, "NewImage": _KEYS, "OldImage": _KEYS}}).encode()
+UNREADABLE = b"no JSON", b"\xef\xbb\xbf" + NO_CHANGE, NO_CHANGE.decode().encode("utf-16"), b"[" * 200_000
 
 
 @pytest.fixture(scope="module")
@@ -240,16 +244,28 @@ def test_what_failed_what_was_dropped_and_what_came_twice_are_told_apart_and_are
     before, kinesis, stream = settled(pipeline), pipeline.client("kinesis"), pipeline.settings.stream
     pipeline.table().update_item(Key={"orderid": kept[0].orderid}, UpdateExpression="SET note = :note",
                                  ExpressionAttributeValues={":note": "gift"})
-    kinesis.put_record(StreamName=stream, PartitionKey="poison", Data=b"no JSON")
+    for number, poison in enumerate(UNREADABLE):
+        kinesis.put_record(StreamName=stream, PartitionKey=f"poison-{number}", Data=poison)
     twice = look.shard_records(pipeline)["data"].iloc[-1]
-    there = before.at["Kinesis", "passed"] + 2
+    there = before.at["Kinesis", "passed"] + 1 + len(UNREADABLE)
     wait_until("note and poison are on the stream", lambda: glass.measure(pipeline).at["Kinesis", "passed"] == there)
     kinesis.put_record(StreamName=stream, PartitionKey="twice", Data=twice)
-    wait_until("the poison is under the error prefix", lambda: glass.measure(pipeline).at["S3", "failed"] == 1)
+    wait_until("the poison is under the error prefix", lambda: glass.measure(pipeline).at["S3", "failed"] == len(UNREADABLE))
     frame = settled(pipeline)
-    assert (frame["passed"] - before["passed"])[["DynamoDB Streams", "Kinesis", "Firehose", "S3"]].tolist() == [1, 2, 2, 0]
+    assert (frame["passed"] - before["passed"])[["DynamoDB Streams", "Kinesis", "Firehose", "S3"]].tolist() == [
+        1, 1 + len(UNREADABLE), 1 + len(UNREADABLE), 0]
     assert frame.at["Kinesis", "repeated"] == before.at["Kinesis", "repeated"] + 1
-    assert "1 under errors/: Lambda.ProcessingFailedStatus" in frame.at["S3", "says"]
+    assert f"{len(UNREADABLE)} under errors/: Lambda.ProcessingFailedStatus" in frame.at["S3", "says"]
+
+
+@pytest.mark.parametrize("data", UNREADABLE, ids=["no JSON", "BOM", "UTF-16", "nested"])
+def test_a_record_that_the_function_cannot_read_is_no_change_event_and_not_dropped(pipeline, data):
+    assert glass._words_of(data) == "no change event" and not glass._Memory(pipeline)._is_dropped("it", data)
+    assert list(glass._rows([data.decode("latin-1")])) == list(glass._failures([data.decode("latin-1")])) == []
+
+
+def test_a_change_that_no_column_shows_is_dropped(pipeline):
+    assert glass._words_of(NO_CHANGE) == "MODIFY o-1" and glass._Memory(pipeline)._is_dropped("it", NO_CHANGE)
 
 
 def test_rows_in_a_folder_that_no_crawl_has_seen_wait_for_one(pipeline):
@@ -315,7 +331,8 @@ class Pipes:
 
 @pytest.mark.parametrize("described, state", [
     ({"StateReason": "User initiated"}, "ready"),  # how AWS's own example describes a healthy pipe [C: AWS CLI, describe-pipe]
-    ({"StateReason": "AccessDenied"}, "BROKEN"), ({"CurrentState": "CREATE_FAILED"}, "BROKEN"),
+    ({"StateReason": "AccessDenied"}, "ready"),  # nothing waits for it: no proof that it is broken
+    ({"CurrentState": "CREATE_FAILED"}, "BROKEN"),
     ({"CurrentState": "STOPPED", "StateReason": "Disabled after errors"}, "BROKEN"),  # it should be RUNNING: AWS did that
     ({"CurrentState": "STOPPED", "DesiredState": "STOPPED"}, "STOPPED"), ({"CurrentState": "STARTING"}, "getting ready"),
     ({"Source": "arn of before"}, "BROKEN"),
@@ -324,7 +341,22 @@ def test_a_pipes_own_words_decide_its_state(pipeline, aws, described, state):
     connected = Connected(aws, pipeline.settings)
     source = pipeline.client("pipes").describe_pipe(Name=pipeline.settings.pipe)["Source"]
     connected._clients["pipes"] = Pipes(**{"Source": source} | described)
-    assert glass.measure(connected).at["EventBridge", "state"] == state
+    settled(pipeline)
+    hop = glass.measure(connected).loc["EventBridge"]
+    assert (hop["state"], hop["behind"]) == (state, 0) and (hop["says"] or described.get("StateReason") in (None, "User initiated"))
+
+
+@pytest.mark.parametrize("reason, state", [("User initiated", "flowing"), ("AccessDenied", "BROKEN")])
+def test_a_running_pipe_with_a_reason_is_broken_if_it_holds_something_back(pipeline, aws, reason, state):
+    connected = Connected(aws, pipeline.settings)
+    described = pipeline.client("pipes").describe_pipe(Name=pipeline.settings.pipe)
+    connected._clients["pipes"] = Pipes(**described | {"StateReason": reason})
+    [last] = look.Follower(pipeline.client("dynamodbstreams"), {"StreamArn": described["Source"]}).new()[-1:]
+    memory = connected.memory["glass"] = glass._Memory(connected)
+    glass.measure(connected)
+    del memory._records[last[1]["eventID"]]  # one event waits
+    hop = glass.measure(connected).loc["EventBridge"]
+    assert (hop["state"], hop["behind"], hop["says"]) == (state, 1, "" if state == "flowing" else reason)
 
 
 def test_what_a_pipe_that_starts_at_latest_never_carries_is_skipped_and_not_behind(pipeline, aws):

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from helpers import look
+from helpers import drills, look
 from helpers.settings import Settings
 
 SETTINGS = Settings(prefix="look")
@@ -46,7 +46,7 @@ def write(connected, *orderids):
 def test_change_events_come_in_order_and_after_a_number(connected):
     before = write(connected, "a", "b", "c")
     events = look.change_events(connected, after=before)
-    assert [event["dynamodb"]["Keys"]["orderid"]["S"] for event in events] == ["a", "b", "c"]
+    assert list(map(look.orderid, events)) == ["a", "b", "c"]
     middle = events[1]["dynamodb"]["SequenceNumber"]
     assert look.change_events(connected, after=middle) == events[2:]
     numbers = [look.sequence_number(event) for event in look.change_events(connected)]
@@ -81,6 +81,38 @@ def test_a_piped_event_is_json_with_its_source(connected):
     piped = json.loads(json.dumps(look.piped(event, arn)))
     assert piped["eventSourceARN"] == arn and arn.startswith(f"{SETTINGS.table_arn}/stream/")
     assert piped["dynamodb"]["ApproximateCreationDateTime"] == int(event["dynamodb"]["ApproximateCreationDateTime"].timestamp())
+
+
+class Athena:
+    """A client whose query is in these states, one after the other."""
+
+    def __init__(self, *states):
+        self.started, self._states = [], list(states)
+
+    def start_query_execution(self, **request):
+        self.started.append(request)
+        return {"QueryExecutionId": "q"}
+
+    def get_query_execution(self, QueryExecutionId):
+        return {"QueryExecution": {"QueryExecutionId": QueryExecutionId, "Status": {"State": self._states.pop(0)}}}
+
+
+@pytest.mark.parametrize("states, patience, end", [
+    (["QUEUED", "RUNNING", "SUCCEEDED"], 60, "SUCCEEDED"), (["RUNNING", "FAILED"], 60, "FAILED"), (["QUEUED", "SUCCEEDED"], 0, "QUEUED")])
+def test_a_query_is_followed_to_its_end_or_for_as_long_as_it_may_take(states, patience, end):
+    athena = Athena(*states)
+    found = look.run_query(SimpleNamespace(settings=SETTINGS, client=lambda _: athena), "SELECT 1", patience)
+    assert found == {"QueryExecutionId": "q", "Status": {"State": end}}
+    assert athena.started == [{"QueryString": "SELECT 1", "QueryExecutionContext": {"Database": SETTINGS.database},
+                               "WorkGroup": SETTINGS.workgroup}]
+
+
+@pytest.mark.parametrize("status, words", [({"State": "FAILED", "StateChangeReason": "HIVE_BAD_DATA: x"}, "^HIVE_BAD_DATA: x$"),
+                                           ({"State": "CANCELLED"}, "CANCELLED"), ({"State": "RUNNING"}, "is RUNNING")])
+def test_a_question_without_an_answer_says_why(monkeypatch, status, words):
+    monkeypatch.setattr(drills, "run_query", lambda aws, sql: {"Status": status})
+    with pytest.raises(drills.QueryFailed, match=words):
+        drills.ask(None, "SELECT 1")
 
 
 def test_a_table_without_a_stream_is_named_with_the_chapter_that_switches_it_on(connected):

@@ -10,9 +10,9 @@ from collections import Counter
 
 import pytest
 
-from helpers import look
+from helpers import look, transform
 from helpers.look import shard_of, shard_records
-from helpers.replay import ReplayError, partition_key, replay
+from helpers.replay import ReplayError, partition_key, replay, unreadable
 from helpers.settings import Settings
 
 SETTINGS = Settings(prefix="replay")
@@ -109,11 +109,19 @@ def test_poison_is_left_marked_with_its_reason_and_sent_when_it_is_asked_for(clo
     assert cloud.sent() == Counter([event(1), poison, not_ours, event(2)])
 
 
+@pytest.mark.parametrize("data, reason", [
+    (b"\xef\xbb\xbf" + event(1), "JSONDecodeError"), (event(1).decode().encode("utf-16"), "UnicodeDecodeError"),
+    (b"[" * 200_000, "RecursionError"), (event(1), None)], ids=["BOM", "UTF-16", "nested", "good"])
+def test_what_is_left_is_what_the_function_itself_cannot_read(data, reason):
+    answer = transform.answer({"recordId": "1", "data": base64.b64encode(data).decode()})
+    assert (unreadable(data), answer["result"]) == (reason, "ProcessingFailed" if reason else "Ok")
+
+
 def test_an_object_that_firehose_did_not_write_is_left_and_stops_nobody(cloud):
-    cloud.client("s3").put_object(Bucket=SETTINGS.bucket, Key="errors/notes.txt", Body=b"hello\n[]\n{}\n")
+    cloud.client("s3").put_object(Bucket=SETTINGS.bucket, Key="errors/notes.txt", Body=b"hello\n[]\n{}\n" + b"[" * 200_000)
     cloud.fail("one", event(1))
     account = replay(cloud, leave=lambda data: None)
-    assert numbers(account) == (4, 1, 0, 3) and account.reasons == {"no rawData": 3}
+    assert numbers(account) == (5, 1, 0, 4) and account.reasons == {"no rawData": 4}
 
 
 def test_records_beyond_one_call_and_those_that_kinesis_refuses_are_put_again(cloud, monkeypatch):

@@ -4,32 +4,32 @@ On the pipeline that the chapters build. Every fault is caused by the calls a pe
 verdict names.
 """
 
+import base64
 import contextlib
-import io
 import json
 import os
 import re
 import subprocess
 import sys
 import threading
-import zipfile
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 import boto3
 import pytest
 
-from helpers import catch_up, chapters, transform, wait_until
+from helpers import catch_up, chapters, wait_until
 from helpers.__main__ import main
 from helpers.clean_up import is_gone
 from helpers.doctor import JOINTS, Verdict, doctor
 from helpers.localaws import LocalAws
-from helpers.look import change_events, objects, read_object, table_stream_arn
+from helpers.look import change_events, failed_records, lake_records, objects, read_object, table_stream_arn
+from helpers.mend import deploy, destination, make_whole, without
 from helpers.orders import OrderSource, empty_table, plan, read_products, read_table
-from helpers.policies import POLICY_NAME, permissions, restore_role, trust
+from helpers.policies import POLICY_NAME, restore_role, trust
+from helpers.replay import replay
 from helpers.session import Aws, connect
 from helpers.settings import Settings
 from tests.pipelines import found_by_kernels
@@ -92,9 +92,9 @@ def test_what_is_in_a_buffer_is_to_be_waited_for_and_not_broken(aws):
 @contextlib.contextmanager
 def slow_buffer(aws: Aws):
     """S3's buffer at its longest, for the length of the block: a slow machine is still in time to see something in it."""
-    set_destination(aws, {"BufferingHints": {"IntervalInSeconds": 900, "SizeInMBs": 5}})
+    set_destination(aws, BufferingHints={"IntervalInSeconds": 900, "SizeInMBs": 5})
     yield
-    set_destination(aws, {"BufferingHints": {"IntervalInSeconds": 60, "SizeInMBs": 5}})
+    set_destination(aws, BufferingHints={"IntervalInSeconds": 60, "SizeInMBs": 5})
 
 
 @pytest.mark.parametrize("orderid", ["o-999999", "O-000001", "", "o 1; DROP"])
@@ -131,17 +131,18 @@ def put_order(aws: Aws) -> str:
     return orderid
 
 
-def without(hop: str, action: str) -> Callable[[Aws], None]:
+def forbidden(hop: str, action: str) -> Callable[[Aws], None]:
     """Takes one action from the hop's role."""
     def cause(aws: Aws) -> None:
-        document = permissions(aws.settings, hop, **({"table_stream_arn": table_stream_arn(aws)} if hop == "pipe" else {}))
-        for statement in document["Statement"]:
-            actions = [statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"]
-            statement["Action"] = [each for each in actions if each != action]
-        document["Statement"] = [statement for statement in document["Statement"] if statement["Action"]]
         aws.client("iam").put_role_policy(RoleName=getattr(aws.settings, f"{hop}_role"), PolicyName=POLICY_NAME,
-                                          PolicyDocument=json.dumps(document))
+                                          PolicyDocument=without(aws, hop, action))
     return cause
+
+
+def delete_role(aws: Aws) -> None:
+    role = {"RoleName": aws.settings.crawler_role}
+    aws.client("iam").delete_role_policy(**role, PolicyName=POLICY_NAME)
+    aws.client("iam").delete_role(**role)
 
 
 def distrusted(hop: str, change: Callable[[dict], object]) -> Callable[[Aws], None]:
@@ -157,9 +158,22 @@ def stream_off(aws: Aws) -> None:
     aws.client("dynamodb").update_table(TableName=aws.settings.table, StreamSpecification={"StreamEnabled": False})
 
 
+def one_image(aws: Aws) -> None:
+    stream_off(aws)
+    aws.client("dynamodb").update_table(TableName=aws.settings.table,
+                                        StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"})
+
+
 def stop_pipe(aws: Aws) -> None:
     aws.client("pipes").stop_pipe(Name=aws.settings.pipe)
     wait_for_pipe(aws, "STOPPED")
+
+
+def cannot_start(aws: Aws) -> None:
+    stop_pipe(aws)
+    forbidden("pipe", "dynamodb:DescribeStream")(aws)
+    aws.client("pipes").start_pipe(Name=aws.settings.pipe)
+    wait_for_pipe(aws, "START_FAILED")
 
 
 def wait_for_pipe(aws: Aws, state: str) -> None:
@@ -171,6 +185,14 @@ def constant_key(aws: Aws) -> None:
     pipes.update_pipe(Name=aws.settings.pipe, RoleArn=aws.settings.role_arn(aws.settings.pipe_role),
                       TargetParameters={"KinesisStreamParameters": {"PartitionKey": "orderid"}})
     wait_for_pipe(aws, "RUNNING")
+
+
+def filtered(aws: Aws) -> str:
+    """A pipe that lets nothing but deletes through, and an order."""
+    aws.client("pipes").update_pipe(Name=aws.settings.pipe, RoleArn=aws.settings.role_arn(aws.settings.pipe_role), SourceParameters={
+        "FilterCriteria": {"Filters": [{"Pattern": '{"eventName": ["REMOVE"]}'}]}})
+    wait_for_pipe(aws, "RUNNING")
+    return put_order(aws)
 
 
 def pipe_at_latest(aws: Aws) -> str:
@@ -190,48 +212,41 @@ def delete_pipe(aws: Aws) -> None:
     wait_until("the pipe is gone", lambda: is_gone(aws.client("pipes").describe_pipe, Name=aws.settings.pipe))
 
 
-def errors_inside(aws: Aws) -> None:
-    set_destination(aws, {"ErrorOutputPrefix": aws.settings.lake_prefix + "!{firehose:error-output-type}/"})
+def set_destination(aws: Aws, **members: object) -> None:
+    aws.client("firehose").update_destination(**destination(aws), ExtendedS3DestinationUpdate=members)
 
 
-def set_destination(aws: Aws, members: dict) -> None:
-    firehose, name = aws.client("firehose"), aws.settings.delivery_stream
-    delivery = firehose.describe_delivery_stream(DeliveryStreamName=name)["DeliveryStreamDescription"]
-    firehose.update_destination(DeliveryStreamName=name, CurrentDeliveryStreamVersionId=delivery["VersionId"],
-                                DestinationId=delivery["Destinations"][0]["DestinationId"], ExtendedS3DestinationUpdate=members)
+def not_called(aws: Aws) -> str:
+    """An order that failed while the function could not be called, which it can be again."""
+    forbidden("delivery", "lambda:InvokeFunction")(aws)
+    orderid = put_order(aws)
+    wait_until("it lies under the error prefix", lambda: any(
+        orderid.encode() in base64.b64decode(record["rawData"]) for record in failed_records(aws)))
+    restore_role(aws, "delivery")
+    return orderid
 
 
-def function(source: str, timeout: int = 60) -> Callable[[Aws], str]:
-    """Deploys `source` as the function, and writes an order that it will meet."""
+def altered(change: str, timeout: int = 60) -> Callable[[Aws], str]:
+    """Deploys the transform with a change to what it answers, and writes an order that it will meet.
+
+    change  sees `each`, one of the `answers`, and its `row`, text
+    """
+    head = "def handler(event, context):"
+
     def cause(aws: Aws) -> str:
-        deploy(aws, source, timeout)
-        return put_order(aws)
-    return cause
-
-
-def deploy(aws: Aws, source: str | None = None, timeout: int = 60) -> None:
-    functions, archive = aws.client("lambda"), io.BytesIO()
-    with zipfile.ZipFile(archive, "w") as zipped:
-        zipped.writestr("transform.py", source or Path(transform.__file__).read_text("utf-8"))
-    functions.update_function_configuration(FunctionName=aws.settings.function, Timeout=timeout)
-    functions.update_function_code(FunctionName=aws.settings.function, ZipFile=archive.getvalue())
-
-
-def altered(change: str) -> str:
-    """The transform, with a change to what it answers: `change` sees `each`, one answer, and its `row`, text."""
-    return Path(transform.__file__).read_text("utf-8") + f"""
-
-whole = handler
-
-
-def handler(event, context):
+        aws.client("lambda").update_function_configuration(FunctionName=aws.settings.function, Timeout=timeout)
+        deploy(aws, (head, f"""{head}
     answers = whole(event, context)["records"]
     for each in answers:
         row = base64.b64decode(each["data"]).decode()
         {change}
         each["data"] = base64.b64encode(row.encode()).decode()
     return {{"records": answers}}
-"""
+
+
+def whole(event, context):"""))
+        return put_order(aws)
+    return cause
 
 
 def poison(aws: Aws) -> str:
@@ -245,6 +260,15 @@ def object_with(line: str) -> Callable[[Aws], None]:
         folder = objects(aws, aws.settings.lake_prefix)["key"].iloc[-1].rpartition("/")[0]
         aws.client("s3").put_object(Bucket=aws.settings.bucket, Key=f"{folder}/by-hand", Body=line)
     return cause
+
+
+def line_in_brackets(aws: Aws) -> str:
+    """An order whose row lies in the newest object of the lake once more, as a list."""
+    orderid = put_order(aws)
+    doctor(aws, orderid, patience=60)
+    [line] = [json.dumps([row]) for _, row in lake_records(aws) if row["orderid"] == orderid]
+    object_with(line + "\n")(aws)
+    return orderid
 
 
 def forget_partition(aws: Aws) -> None:
@@ -272,7 +296,7 @@ def wait_for_crawl(aws: Aws) -> None:
 
 
 def failed_crawl(aws: Aws) -> None:
-    without("crawler", "s3:ListBucket")(aws)
+    forbidden("crawler", "s3:ListBucket")(aws)
     crawl(aws)
     restore_role(aws, "crawler")
 
@@ -296,13 +320,21 @@ def delete_table(aws: Aws) -> None:
     aws.client("glue").delete_table(DatabaseName=aws.settings.database, Name=aws.settings.lake_table)
 
 
-def drifted_table(aws: Aws) -> None:
-    glue = aws.client("glue")
-    table = glue.get_table(DatabaseName=aws.settings.database, Name=aws.settings.lake_table)["Table"]
-    table["StorageDescriptor"]["Columns"] = [
-        {**column, "Type": "string"} if column["Name"] == "price" else column for column in table["StorageDescriptor"]["Columns"]]
-    glue.update_table(DatabaseName=aws.settings.database, TableInput={
-        name: table[name] for name in ("Name", "StorageDescriptor", "PartitionKeys", "TableType", "Parameters")})
+def table_with(change: Callable[[dict, dict[str, dict]], object]) -> Callable[[Aws], None]:
+    """Changes the catalogue's table: `change` gets it, and its columns by their names."""
+    def cause(aws: Aws) -> None:
+        glue = aws.client("glue")
+        table = glue.get_table(DatabaseName=aws.settings.database, Name=aws.settings.lake_table)["Table"]
+        columns = {column["Name"]: column for column in table["StorageDescriptor"]["Columns"]}
+        change(table, columns)
+        table["StorageDescriptor"]["Columns"] = list(columns.values())
+        glue.update_table(DatabaseName=aws.settings.database, TableInput={
+            name: table[name] for name in ("Name", "StorageDescriptor", "PartitionKeys", "TableType", "Parameters")})
+    return cause
+
+
+def crawl_elsewhere(aws: Aws) -> None:
+    aws.client("glue").update_crawler(Name=aws.settings.crawler, Targets={"S3Targets": [{"Path": f"s3://{aws.settings.bucket}/errors/"}]})
 
 
 # -- the table fault × verdict ------------------------------------------------------------------------------------------
@@ -315,49 +347,68 @@ class Fault:
     cause: Callable[[Aws], str | None]  # returns the order to follow; None: the newest change
     joint: str
     why: str                            # as a regular expression
-    mend: Callable[[Aws], object] | None = None  # what the fix asks for in words
     next_joint: str | None = None       # what the doctor finds when the first fix was followed, and mends next
 
 
 FAULTS = [
+    Fault("the order is one of chapter 04", lambda aws: "r-000001", "delivery stream", "reads from LATEST"),
     Fault("the table's stream is disabled", stream_off, "table's stream", "disabled", next_joint="pipe"),
+    Fault("the table's stream carries one image", one_image, "table's stream", "carries NEW_IMAGE", next_joint="pipe"),
     Fault("the pipe is stopped", stop_pipe, "pipe", "STOPPED"),
-    Fault("the pipe may not write", without("pipe", "kinesis:PutRecords"), "pipe", "may not kinesis:PutRecords on arn:"),
-    Fault("the pipe may not read", without("pipe", "dynamodb:GetRecords"), "pipe", "may not dynamodb:GetRecords on arn:"),
+    Fault("the pipe could not start", cannot_start, "pipe", "START_FAILED: .*dynamodb:DescribeStream"),
+    Fault("the pipe may not write", forbidden("pipe", "kinesis:PutRecords"), "pipe", "may not kinesis:PutRecords on arn:"),
+    Fault("the pipe may not read", forbidden("pipe", "dynamodb:GetRecords"), "pipe", "may not dynamodb:GetRecords on arn:"),
     Fault("the pipe's role trusts another service", distrusted("pipe", lambda s: s.update(Principal={"Service": "lambda.amazonaws.com"})),
           "pipe", "does not trust"),
     Fault("the pipe's role trusts another pipe", distrusted("pipe", lambda s: s["Condition"]["StringEquals"].update(
         {"aws:SourceArn": "arn:aws:pipes:us-east-1:000000000000:pipe/other"})), "pipe", "does not trust"),
     Fault("the partition key is a constant", constant_key, "pipe", "'orderid' is a constant"),
     Fault("the pipe starts at LATEST", pipe_at_latest, "pipe", "starting position is LATEST"),
-    Fault("the delivery stream may not read", without("delivery", "kinesis:GetRecords"), "delivery stream", "may not kinesis:GetRecords"),
-    Fault("the delivery stream may not write", without("delivery", "s3:PutObject"), "delivery stream", "may not s3:PutObject"),
-    Fault("the delivery stream may not call", without("delivery", "lambda:InvokeFunction"), "delivery stream", "may not lambda:Invoke"),
+    Fault("the pipe has a filter", filtered, "pipe", "filter is .*REMOVE"),
+    Fault("the delivery stream may not read", forbidden("delivery", "kinesis:GetRecords"), "delivery stream", "may not kinesis:GetRecords"),
+    Fault("the delivery stream may not write", forbidden("delivery", "s3:PutObject"), "delivery stream", "may not s3:PutObject"),
+    Fault("the delivery stream may not call", forbidden("delivery", "lambda:InvokeFunction"), "delivery stream", "may not lambda:Invoke"),
     Fault("the delivery stream's role trusts another account", distrusted("delivery", lambda s: s.update(
         Condition={"StringEquals": {"aws:SourceAccount": "999999999999"}})), "delivery stream", "does not trust"),
-    Fault("the error prefix lies inside the crawled path", errors_inside, "delivery stream", "error prefix .* lies inside"),
-    Fault("the function may not write its log", without("function", "logs:PutLogEvents"), "function", "may not logs:PutLogEvents"),
-    Fault("the function raises", function(altered("raise KeyError('NewImage')")), "function", "raises an error.*KeyError", deploy),
-    Fault("the function times out", function(altered("import time; time.sleep(9)"), timeout=1), "function", "not answer in time", deploy),
-    Fault("the function forgets a recordId", function(altered("each['recordId'] += '0'")), "function", "MissingRecordId.*forgets", deploy),
-    Fault("the function answers an illegal result", function(altered("each['result'] = 'OK'")), "function", "InvalidRet.*illegal", deploy),
-    Fault("the function drops everything", function(altered("each['result'] = 'Dropped'")), "function", "out nowhere.*Dropped", deploy),
-    Fault("the function ends no line", function(altered("row = row.rstrip()")), "function", "without a newline", deploy),
-    Fault("the function writes a price as text", function(altered("row = row.replace('5.0', '\"5 EUR\"')")), "function",
-          "price is '5 EUR', not 5.0", deploy),
+    Fault("the error prefix lies inside the crawled path", lambda aws: set_destination(
+        aws, ErrorOutputPrefix=aws.settings.lake_prefix + "!{firehose:error-output-type}/"), "delivery stream",
+          "error prefix .* lies inside"),
+    Fault("the lake is written elsewhere", lambda aws: set_destination(aws, Prefix="elsewhere/"), "delivery stream",
+          "writes under 'elsewhere/', outside of"),
+    Fault("the delivery stream calls no function", lambda aws: set_destination(aws, ProcessingConfiguration={"Enabled": False}),
+          "delivery stream", "calls no function"),
+    Fault("the function may not write its log", forbidden("function", "logs:PutLogEvents"), "function", "may not logs:PutLogEvents"),
+    Fault("the function raises", altered("raise KeyError('NewImage')"), "function", "raises an error.*KeyError"),
+    Fault("the function times out", altered("import time; time.sleep(9)", timeout=1), "function", "not answer in time"),
+    Fault("the function forgets a recordId", altered("each['recordId'] += '0'"), "function", "MissingRecordId.*forgets"),
+    Fault("the function answers a recordId twice", altered("answers = [each, each]"), "function", "DuplicatedRecordId.*twice"),
+    Fault("the function could not be called", not_called, "function", "was not called: Access was denied"),
+    Fault("the function answers an illegal result", altered("each['result'] = 'OK'"), "function", "InvalidRet.*illegal"),
+    Fault("the function drops everything", altered("each['result'] = 'Dropped'"), "function", "out nowhere.*Dropped"),
+    Fault("the function ends no line", altered("row = row.rstrip()"), "function", "without a newline"),
+    Fault("the function writes a price as text", altered("row = row.replace('5.0', '\"5 EUR\"')"), "function",
+          "price is '5 EUR', not 5.0"),
     Fault("a poison record", poison, "function", "ProcessingFailedStatus.*cannot read.*JSONDecodeError"),
     Fault("the function is deleted", lambda aws: aws.client("lambda").delete_function(FunctionName=aws.settings.function) and None,
           "function", "Chapter 05 builds it"),
     Fault("a row is no JSON", object_with("this is no JSON\n"), "lake", "HIVE_CURSOR_ERROR"),
     Fault("a value of another type", object_with('{"orderid": "x", "quantity": "many", "price": 1.5}\n'), "lake", "HIVE_BAD_DATA"),
-    Fault("the crawler may not read", without("crawler", "s3:GetObject"), "crawler", "may not s3:GetObject"),
+    Fault("a row is a list", line_in_brackets, "lake", "is no JSON object"),
+    Fault("the crawler's role is deleted", delete_role, "crawler", "role .* does not exist"),
+    Fault("the crawler looks elsewhere", crawl_elsewhere, "crawler", "crawls s3://.*/errors/, not the lake"),
+    Fault("the crawler may not read", forbidden("crawler", "s3:GetObject"), "crawler", "may not s3:GetObject"),
     Fault("the crawl failed", failed_crawl, "crawler", "FAILED.*AccessDenied"),
     Fault("the crawler has never run", never_crawled, "crawler", "never run"),
     Fault("the crawler has not run since", new_folder, "crawler", "has not run since"),
     Fault("the classifier selects a value", scalar_classifier, "crawler", r"\$\.orderid selects a single value"),
     Fault("a partition is missing", forget_partition, "catalogue", "no partition of the table"),
     Fault("the table of the catalogue is deleted", delete_table, "catalogue", "no table 'orders'"),
-    Fault("types have drifted", drifted_table, "catalogue", "price is string"),
+    Fault("types have drifted", table_with(lambda table, columns: columns["price"].update(Type="string")), "catalogue", "price is string"),
+    Fault("partitions have another type than the table", table_with(lambda table, columns: columns["price"].update(Type="int")),
+          "catalogue", "HIVE_PARTITION_SCHEMA_MISMATCH"),
+    Fault("the table lacks a column", table_with(lambda table, columns: columns.pop("event_id")), "catalogue", "lacks columns: event_id"),
+    Fault("the table lacks a partition key", table_with(lambda table, columns: table["PartitionKeys"].pop()), "catalogue",
+          "does not fit the table's partition keys, year, month, day"),
     Fault("the workgroup is disabled", lambda aws: aws.client("athena").update_work_group(
         WorkGroup=aws.settings.workgroup, State="DISABLED") and None, "Athena", "DISABLED"),
 ]
@@ -369,8 +420,6 @@ def test_it_names_the_joint_and_why_and_its_fix_mends_it(aws, fault):
     verdict = doctor(aws, orderid, probe=False, patience=120 if orderid else 5)
     assert (verdict.state, verdict.joint) == ("broken", fault.joint), verdict
     assert re.search(fault.why, verdict.why, re.S), verdict
-    if fault.mend:
-        fault.mend(aws)
     follow(aws, verdict.fix)
     if fault.next_joint:
         verdict = doctor(aws, probe=False)
@@ -382,8 +431,9 @@ def test_it_names_the_joint_and_why_and_its_fix_mends_it(aws, fault):
 def follow(aws: Aws, fix: str) -> None:
     """Make the calls that a fix names, in its order, and wait until they are through."""
     assert fix
-    for call in re.findall(r"`((?:aws\.|catch_up|restore_role)[^`]*)`", fix):
-        eval(call, {"aws": aws, "catch_up": catch_up, "restore_role": restore_role, "read_object": read_object})
+    for call in re.findall(r"`((?:aws\.|catch_up|deploy|make_whole|replay|restore_role)[^`]*)`", fix):
+        eval(call, {"aws": aws, **{each.__name__: each for each in (
+            catch_up, deploy, destination, make_whole, read_object, replay, restore_role)}})
         if "delete_pipe" in call:
             wait_until("the pipe is gone", lambda: is_gone(aws.client("pipes").describe_pipe, Name=aws.settings.pipe))
         if "start_crawler" in call:
@@ -402,6 +452,22 @@ def mended(aws: Aws, orderid: str | None) -> Verdict:
         verdict = doctor(aws, orderid, patience=120)
     assert verdict.state == "healthy", verdict
     return verdict
+
+
+def test_a_pipe_that_is_older_than_its_stream_has_to_be_made_anew(aws, monkeypatch):
+    """It has carried what it read into the stream that was there before."""
+    kinesis = aws.client("kinesis")
+    describe = kinesis.describe_stream_summary
+
+    def made_now(**request):
+        answer = describe(**request)
+        answer["StreamDescriptionSummary"]["StreamCreationTimestamp"] = datetime.now(UTC)
+        return answer
+
+    monkeypatch.setattr(kinesis, "describe_stream_summary", made_now)
+    verdict = doctor(aws, probe=False)
+    assert (verdict.state, verdict.joint, verdict.why) == ("broken", "pipe", "It has carried its events into an earlier stream.")
+    assert "delete_pipe" in verdict.fix and "catch_up" in verdict.fix
 
 
 def test_whoever_may_not_ask_athena_is_told_so(aws):

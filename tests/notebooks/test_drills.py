@@ -4,6 +4,8 @@ A drill's cells carry the tag `drill-NAME`; the chapter without them is its setu
 chapter itself, and a drill that is added without a line in VERDICTS fails. The cells are run here as a program would, without a kernel.
 """
 
+import json
+
 import matplotlib
 import nbformat
 import pytest
@@ -12,7 +14,7 @@ from helpers.chapters import CHAPTERS
 from helpers.drills import Drills
 from helpers.localaws import LocalAws
 from helpers.look import table_stream_arn
-from helpers.mend import deploy, without
+from helpers.mend import deploy, destination, make_whole, without
 from helpers.policies import HOPS, lacking, needed
 from helpers.settings import Settings
 from tests.pipelines import built
@@ -49,7 +51,13 @@ def pipeline(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def setup(pipeline):
+def as_built(pipeline):
+    """The pipeline as the chapters made it, before chapter 08 touched it."""
+    return as_it_is(pipeline)
+
+
+@pytest.fixture(scope="module")
+def setup(pipeline, as_built):
     """The names that the cells before the first drill leave behind. They are run once; no drill sees another's names."""
     names: dict = {}
     run_cells(CELLS[:[drill_of(cell) for cell in CELLS].index(DRILLS[0])], names)
@@ -61,10 +69,18 @@ def as_it_is(aws) -> dict:
     functions, settings, pipe = aws.client("lambda"), aws.settings, aws.client("pipes").describe_pipe(Name=aws.settings.pipe)
     function = functions.get_function_configuration(FunctionName=settings.function)
     delivery = aws.client("firehose").describe_delivery_stream(DeliveryStreamName=settings.delivery_stream)["DeliveryStreamDescription"]
-    roles = [lacking(aws.client("iam"), settings.role_arn(getattr(settings, f"{hop}_role")), needed(aws, hop)) for hop in HOPS]
-    return {"roles": roles, "function": (function["CodeSha256"], function["Timeout"]),
+    return {"roles": [role_of(aws, hop) for hop in HOPS], "function": (function["CodeSha256"], function["Timeout"]),
             "pipe": (pipe["CurrentState"], pipe["Source"] == table_stream_arn(aws), pipe["SourceParameters"], pipe["TargetParameters"]),
             "delivery": delivery["Destinations"][0]["ExtendedS3DestinationDescription"]}
+
+
+def role_of(aws, hop: str) -> tuple:
+    """What data/policies demands of the hop's role and it may not do; and its documents, with the table's stream by one name."""
+    iam, name = aws.client("iam"), getattr(aws.settings, f"{hop}_role")
+    documents = [iam.get_role_policy(RoleName=name, PolicyName=policy)["PolicyDocument"]
+                 for policy in iam.list_role_policies(RoleName=name)["PolicyNames"]]
+    said = json.dumps([iam.get_role(RoleName=name)["Role"]["AssumeRolePolicyDocument"], *documents])
+    return lacking(iam, aws.settings.role_arn(name), needed(aws, hop)), said.replace(table_stream_arn(aws), "the table's stream")
 
 
 def run_cells(cells: list, names: dict) -> None:
@@ -102,11 +118,28 @@ def test_it_runs_alone_and_again_and_the_doctor_names_its_joint(setup, drill):
         assert each.proof.holds and each.cure
 
 
-def test_the_chapter_without_any_drill_finds_a_healthy_pipeline_and_leaves_it_whole(pipeline):
+def test_the_chapter_without_any_drill_finds_a_healthy_pipeline_and_leaves_it_as_the_chapters_made_it(pipeline, as_built):
     names: dict = {}
     run_cells([cell for cell in CELLS if drill_of(cell) is None], names)
     assert [each.verdict.state for each in names["drills"]] == ["healthy"]
     assert names["verdict"].state == "healthy"
+    assert as_it_is(pipeline) == as_built
+
+
+def test_what_may_break_is_made_whole_as_the_chapters_made_it(pipeline, as_built):
+    settings, functions = pipeline.settings, pipeline.client("lambda")
+    for hop in HOPS:
+        pipeline.client("iam").update_assume_role_policy(RoleName=getattr(settings, f"{hop}_role"), PolicyDocument=json.dumps(
+            {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "sts:AssumeRole", "Principal": {"AWS": "*"}}]}))
+    functions.update_function_configuration(FunctionName=settings.function, Timeout=1)
+    deploy(pipeline, ("import re", "import re  # otherwise"))
+    pipeline.client("firehose").update_destination(**destination(pipeline), ExtendedS3DestinationUpdate={
+        "BufferingHints": {"IntervalInSeconds": 900, "SizeInMBs": 1}, "Prefix": "elsewhere/", "ErrorOutputPrefix": "elsewhere/",
+        "ProcessingConfiguration": {"Enabled": False}})
+    broken = as_it_is(pipeline)
+    assert all(broken[what] != as_built[what] for what in ("roles", "function", "delivery"))
+    make_whole(pipeline)
+    assert as_it_is(pipeline) == as_built
 
 
 def test_the_proof_of_a_drill_fails_when_an_order_is_lost_or_wrong(pipeline):
