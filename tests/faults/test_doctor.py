@@ -11,9 +11,9 @@ import os
 import re
 import subprocess
 import sys
-import threading
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -93,8 +93,10 @@ def test_what_is_in_a_buffer_is_to_be_waited_for_and_not_broken(aws):
 def slow_buffer(aws: Aws):
     """S3's buffer at its longest, for the length of the block: a slow machine is still in time to see something in it."""
     set_destination(aws, BufferingHints={"IntervalInSeconds": 900, "SizeInMBs": 5})
-    yield
-    set_destination(aws, BufferingHints={"IntervalInSeconds": 60, "SizeInMBs": 5})
+    try:
+        yield
+    finally:
+        set_destination(aws, BufferingHints={"IntervalInSeconds": 60, "SizeInMBs": 5})
 
 
 @pytest.mark.parametrize("orderid", ["o-999999", "O-000001", "", "o 1; DROP"])
@@ -111,16 +113,15 @@ def test_twenty_times_it_calls_nothing_broken_that_is_whole(aws):
     found = Counter(doctor(aws, probe=False).state for _ in range(8))
     assert found == {"healthy": 8}
     empty_table(aws.table(), progress=False)
-    source = threading.Thread(target=lambda: OrderSource(aws.table(), plan(3, 400, read_products())).publish(20, progress=False))
-    source.start()
-    flowing = [doctor(aws, probe=number % 4 == 0) for number in range(12)]
-    source.join()
+    with ThreadPoolExecutor(1) as pool:
+        published = pool.submit(OrderSource(aws.table(), plan(3, 400, read_products())).publish, 20, progress=False)
+        flowing = [doctor(aws, probe=number % 4 == 0) for number in range(12)]
+        published.result()
     for verdict in flowing:
         if verdict.joint == "crawler":  # the hour turned, and the new folder is no partition: true, and no false alarm
             assert "has not run since" in verdict.why
         else:
             assert verdict.state in ("healthy", "wait"), verdict
-    assert len(flowing) + found.total() == 20
 
 
 # -- causing faults -----------------------------------------------------------------------------------------------------
@@ -417,7 +418,7 @@ FAULTS = [
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_it_names_the_joint_and_why_and_its_fix_mends_it(aws, fault):
     orderid = fault.cause(aws)
-    verdict = doctor(aws, orderid, probe=False, patience=120 if orderid else 5)
+    verdict = doctor(aws, orderid, probe=False, patience=120)  # the newest change may be the last probe's, still in a buffer
     assert (verdict.state, verdict.joint) == ("broken", fault.joint), verdict
     assert re.search(fault.why, verdict.why, re.S), verdict
     follow(aws, verdict.fix)

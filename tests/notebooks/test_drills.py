@@ -128,17 +128,19 @@ def test_the_chapter_without_any_drill_finds_a_healthy_pipeline_and_leaves_it_as
 
 def test_what_may_break_is_made_whole_as_the_chapters_made_it(pipeline, as_built):
     settings, functions = pipeline.settings, pipeline.client("lambda")
-    for hop in HOPS:
-        pipeline.client("iam").update_assume_role_policy(RoleName=getattr(settings, f"{hop}_role"), PolicyDocument=json.dumps(
-            {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "sts:AssumeRole", "Principal": {"AWS": "*"}}]}))
-    functions.update_function_configuration(FunctionName=settings.function, Timeout=1)
-    deploy(pipeline, ("import re", "import re  # otherwise"))
-    pipeline.client("firehose").update_destination(**destination(pipeline), ExtendedS3DestinationUpdate={
-        "BufferingHints": {"IntervalInSeconds": 900, "SizeInMBs": 1}, "Prefix": "elsewhere/", "ErrorOutputPrefix": "elsewhere/",
-        "ProcessingConfiguration": {"Enabled": False}})
-    broken = as_it_is(pipeline)
+    try:
+        functions.update_function_configuration(FunctionName=settings.function, Timeout=1)
+        deploy(pipeline, ("import re", "import re  # otherwise"))
+        pipeline.client("firehose").update_destination(**destination(pipeline), ExtendedS3DestinationUpdate={
+            "BufferingHints": {"IntervalInSeconds": 900, "SizeInMBs": 1}, "Prefix": "elsewhere/", "ErrorOutputPrefix": "elsewhere/",
+            "ProcessingConfiguration": {"Enabled": False}})
+        for hop in HOPS:  # the last, since Firehose takes no update whose role it cannot assume
+            pipeline.client("iam").update_assume_role_policy(RoleName=getattr(settings, f"{hop}_role"), PolicyDocument=json.dumps(
+                {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "sts:AssumeRole", "Principal": {"AWS": "*"}}]}))
+        broken = as_it_is(pipeline)
+    finally:
+        make_whole(pipeline)
     assert all(broken[what] != as_built[what] for what in ("roles", "function", "delivery"))
-    make_whole(pipeline)
     assert as_it_is(pipeline) == as_built
 
 
