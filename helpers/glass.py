@@ -451,7 +451,7 @@ def _draw_tube(axes, top: float, hop: pd.Series, skipped: int, whole: int) -> No
     """A tube as long as all changes, with what passed (by shard, if there are some), what failed, and what was skipped before it."""
     there, y = hop["state"] != "not built yet", top + 0.06
     scale, left = TUBE_WIDTH / whole, TUBE_LEFT
-    for text, count, look in _contents(hop, skipped):
+    for text, count, look in _contents(hop, skipped) if there else ():
         axes.add_patch(Rectangle((left, y), count * scale, TUBE, linewidth=0, **look))
         if len(text) * 0.17 < count * scale:
             _text(axes, left + count * scale / 2, y + TUBE / 2, text, BIG - 1, weight="bold", ha="center",
