@@ -111,9 +111,9 @@ class _Memory:
     def __init__(self, aws: Aws):
         self._ask, self._settings = aws.client, aws.settings
         self._one_at_a_time = threading.Lock()
-        self._folders = {"lake": Folder(aws, aws.settings.lake_prefix), "errors": Folder(aws, aws.settings.error_prefix)}
+        self._lake_folder = Folder(aws, aws.settings.lake_prefix, _row)
+        self._errors_folder = Folder(aws, aws.settings.error_prefix, _failure)
         self._rows: dict[str, list[_Row]] = {}  # by key of the lake
-        self._failures: dict[str, list[tuple[str, str]]] = {}  # by key under the error prefix: record id, error code
         self._forget_events()
         self._forget_records()
 
@@ -194,13 +194,12 @@ class _Memory:
 
     def _lake(self) -> dict:
         self._delivered, self._failed = set(), {}
-        left = sum(folder.refresh(OBJECTS) for folder in self._folders.values())
-        lake, errors = self._folders["lake"].lines, self._folders["errors"].lines
-        self._rows = {key: self._rows.get(key) or list(_rows(lines)) for key, lines in lake.items()}
-        self._failures = {key: self._failures.get(key) or list(_failures(lines)) for key, lines in errors.items()}
+        left = self._lake_folder.refresh(OBJECTS) + self._errors_folder.refresh(OBJECTS)
+        lake, errors = self._lake_folder.lines, self._errors_folder.lines
+        self._rows = {key: list(filter(None, found)) for key, found in lake.items()}
         rows = [row for found in self._rows.values() for row in found]
         self._delivered = {row.event_id for row in rows}
-        self._failed = {name: code for found in self._failures.values() for name, code in found if name not in self._delivered}
+        self._failed = {name: code for found in errors.values() for name, code in filter(None, found) if name not in self._delivered}
         last = max(rows, key=lambda row: row.sequence_number, default=None)
         codes = ", ".join(sorted(set(self._failed.values())))
         odd = sum(map(len, lake.values())) - len(rows)
@@ -344,25 +343,23 @@ def _words_of(data: bytes) -> str:
         return "no change event"
 
 
-def _rows(lines: list[str]) -> Iterator[_Row]:
-    """The rows of an object of the lake, as Athena reads it: of a line with several JSON objects, the first (AWS_FACTS.md part 6 [C])."""
-    for line in lines:
-        try:
-            row, _ = json.JSONDecoder().raw_decode(line)
-            yield _Row(row["event_id"], f"{row['event_name']} {row['orderid']}", int(row["sequence_number"]),
-                       datetime.fromisoformat(row["event_time"]))
-        except (ValueError, LookupError, TypeError, RecursionError):
-            continue
+def _row(line: str) -> _Row | None:
+    """The row of a line of the lake, as Athena reads it: of several JSON objects the first (AWS_FACTS.md part 6 [C])."""
+    try:
+        row, _ = json.JSONDecoder().raw_decode(line)
+        return _Row(row["event_id"], f"{row['event_name']} {row['orderid']}", int(row["sequence_number"]),
+                    datetime.fromisoformat(row["event_time"]))
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return None
 
 
-def _failures(lines: list[str]) -> Iterator[tuple[str, str]]:
-    """The record ids and error codes of an object under the error prefix."""
-    for line in lines:
-        try:
-            failure = json.loads(line)
-            yield record_id(base64.b64decode(failure["rawData"])), failure["errorCode"]
-        except (ValueError, LookupError, TypeError, RecursionError):
-            continue  # not Firehose's
+def _failure(line: str) -> tuple[str, str] | None:
+    """The record id and the error code of a line under the error prefix."""
+    try:
+        failure = json.loads(line)
+        return record_id(base64.b64decode(failure["rawData"])), failure["errorCode"]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return None  # not Firehose's
 
 
 # The picture. Lengths are inches, from the top left; sizes of type and widths of lines are points.

@@ -5,7 +5,7 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
@@ -173,26 +173,38 @@ class Follower:
 
 @dataclass
 class Folder:
-    """The objects under a prefix of the bucket, each read once: `lines` by key, of those that are there now."""
+    """The objects under a prefix of the bucket, each read once, and again when it was written anew.
+
+    `lines` are, by key, the lines of those that are there now, each as `parse` gives it.
+    """
 
     aws: Aws
     prefix: str
-    lines: dict[str, list[str]] = field(default_factory=dict)
+    parse: Callable[[str], object] = str
+    lines: dict[str, list] = field(default_factory=dict)
+    _etags: dict[str, str] = field(default_factory=dict)
 
     def refresh(self, at_most: int | None = None) -> int:
         """Read the newest objects that were not read yet, `at_most` so many; returns how many are left to read."""
-        found = objects(self.aws, self.prefix).sort_values("written", ascending=False, kind="stable")["key"]
-        unread = [key for key in found if key not in self.lines]
-        read = {key: _lines(self.aws, key) for key in unread[:at_most]}
-        self.lines = {key: read[key] if key in read else self.lines[key] for key in found if key in read or key in self.lines}
-        return len(unread) - len(read)
+        found = sorted(_listing(self.aws, self.prefix), key=lambda item: item["LastModified"], reverse=True)
+        unread = [item for item in found if self._etags.get(item["Key"]) != item["ETag"]]
+        for item in unread[:at_most]:
+            self.lines[item["Key"]] = list(map(self.parse, _lines(self.aws, item["Key"])))
+            self._etags[item["Key"]] = item["ETag"]
+        self.lines = {item["Key"]: self.lines[item["Key"]] for item in found if item["Key"] in self.lines}
+        self._etags = {key: self._etags[key] for key in self.lines}
+        return len(unread) - len(unread[:at_most])
 
 
 def objects(aws: Aws, prefix: str) -> pd.DataFrame:
     """The objects under `prefix` in the bucket: key, bytes, written (UTC)."""
-    pages = aws.client("s3").get_paginator("list_objects_v2").paginate(Bucket=aws.settings.bucket, Prefix=prefix)
-    rows = [(item["Key"], item["Size"], item["LastModified"]) for page in pages for item in page.get("Contents", [])]
+    rows = [(item["Key"], item["Size"], item["LastModified"]) for item in _listing(aws, prefix)]
     return pd.DataFrame(rows, columns=["key", "bytes", "written"])
+
+
+def _listing(aws: Aws, prefix: str) -> list[dict]:
+    pages = aws.client("s3").get_paginator("list_objects_v2").paginate(Bucket=aws.settings.bucket, Prefix=prefix)
+    return [item for page in pages for item in page.get("Contents", [])]
 
 
 def read_object(aws: Aws, key: str) -> str:

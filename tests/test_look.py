@@ -281,13 +281,19 @@ def test_a_closed_shard_is_read_to_its_end_and_not_asked_again():
     assert [len(follower.new()), len(follower.new()), len(asked)] == [1, 0, 1]
 
 
-def test_a_folder_reads_an_object_once_the_newest_first_and_forgets_what_is_gone(connected):
+def test_a_folder_reads_an_object_once_the_newest_first_and_again_when_it_is_new_and_forgets_what_is_gone(connected):
+    read = []
+    connected.client("s3").meta.events.register("before-call.s3.GetObject", lambda **_: read.append(1))
     for number in range(3):
         put(connected, f"folder/{number}", json.dumps({"n": number}))
     folder = look.Folder(connected, "folder/")
     assert folder.refresh(at_most=2) == 1 and len(folder.lines) == 2
-    put(connected, "folder/1", b"changed, and not read again")
     assert folder.refresh() == 0 and folder.lines == {f"folder/{n}": [json.dumps({"n": n})] for n in range(3)}
+    assert folder.refresh() == 0 and len(read) == 3
+    put(connected, "folder/1", "written anew")
+    assert folder.refresh() == 0 and folder.lines["folder/1"] == ["written anew"] and len(read) == 4
+    lengths = look.Folder(connected, "folder/", len)
+    assert lengths.refresh() == 0 and lengths.lines["folder/1"] == [12]
     connected.client("s3").delete_object(Bucket=SETTINGS.bucket, Key="folder/0")
     assert folder.refresh() == 0 and sorted(folder.lines) == ["folder/1", "folder/2"]
 

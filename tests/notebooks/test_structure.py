@@ -11,7 +11,7 @@ from helpers.exercises import exercises
 from helpers.settings import Settings
 
 CHAPTER_IDS = [chapter.stem for chapter in CHAPTERS]
-WITH_EXERCISES = [chapter for chapter in CHAPTERS if "01" <= chapter.number <= "07"]
+WITH_EXERCISES = [chapter for chapter in CHAPTERS if "01" <= chapter.number <= "08"]
 MACHINE_PATHS = re.compile(r"/(work|root|home|tmp|Users|private|var)/|[A-Z]:\\\\")
 each_chapter = pytest.mark.parametrize("notebook", CHAPTERS, ids=CHAPTER_IDS, indirect=True)
 each_with_exercises = pytest.mark.parametrize("notebook", WITH_EXERCISES, ids=[chapter.stem for chapter in WITH_EXERCISES], indirect=True)
