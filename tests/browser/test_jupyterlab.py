@@ -16,7 +16,6 @@ import psutil
 import pytest
 
 from helpers.chapters import ROOT
-from tests.conftest import long
 
 LEARNER = f"browser-{os.getpid()}"  # port, state, prefix and copies of its own: nothing of a person's is touched
 COPIES, RUNS = ROOT / f"my-workbook-{LEARNER}", ROOT / f"runs-{LEARNER}"
@@ -98,7 +97,6 @@ def answer(page, cell, text):
     page.keyboard.press("Shift+Enter")
 
 
-@long
 def test_a_learner_comes_from_chapter_00_to_the_charts(lab, page):
     shutil.rmtree(SHOTS, ignore_errors=True)
     SHOTS.mkdir(parents=True)

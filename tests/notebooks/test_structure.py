@@ -63,6 +63,13 @@ def test_it_opens_with_what_why_and_the_picture_and_closes_as_all_do(notebook):
 
 
 @each_chapter
+def test_no_price_is_set_as_a_formula(notebook):
+    """JupyterLab takes what stands between two dollar signs of a cell for LaTeX."""
+    for cell in cells(notebook, "markdown"):
+        assert re.sub(r"```.*?```|`[^`]*`", "", cell.source, flags=re.S).count("$") < 2, cell.source
+
+
+@each_chapter
 def test_every_picture_has_words_for_those_who_do_not_see_it(notebook):
     for cell in cells(notebook, "markdown"):
         for alt, path in re.findall(r"!\[(.*?)\]\((.+?)\)", cell.source):
