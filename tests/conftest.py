@@ -6,11 +6,15 @@ from dataclasses import dataclass
 import boto3
 import psutil
 import pytest
+from hypothesis import HealthCheck, settings
 
 from helpers.localaws import LocalAws, Status
 
+# A busy machine is slow, and no test is about speed.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
-# Five tests of minutes each, which nothing runs, CI included, unless it is asked for: `WORKBOOK_LONG_TESTS=1 make test`.
+# Four tests of minutes each, which nothing runs, CI included, unless it is asked for: `WORKBOOK_LONG_TESTS=1 make test`.
 long = pytest.mark.skipif("WORKBOOK_LONG_TESTS" not in os.environ, reason="takes long: WORKBOOK_LONG_TESTS=1 runs it")
 
 

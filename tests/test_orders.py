@@ -39,7 +39,7 @@ def test_a_missing_catalogue_is_named_with_the_way_to_get_it_back(tmp_path):
 
 
 @given(seed=st.integers(0, 2**63), changes=st.integers(1, 120))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_a_plan_is_a_story_that_can_happen(seed, changes):
     planned = plan(seed, changes, PRODUCTS)
     assert len(planned) == changes

@@ -194,7 +194,7 @@ def spoilt_events(draw) -> dict:
 
 
 @given(st.binary(max_size=64) | json_values | spoilt_events())
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_anything_gets_a_valid_answer_and_its_neighbours_are_unharmed(anything):
     first, _, last = answers(encoded(sample("good")), encoded(anything), encoded(sample("insert")))
     assert row_of(first) == transform_event(sample("good"))
@@ -202,14 +202,14 @@ def test_anything_gets_a_valid_answer_and_its_neighbours_are_unharmed(anything):
 
 
 @given(st.text(max_size=40))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_any_text_of_data_gets_a_valid_answer(data):
     assert answers(data)[0]["result"] == "ProcessingFailed"
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])), st.integers(-(2**31) + 1, 2**31 - 1),
        st.decimals(-(10**30), 10**30, places=2))
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_a_readable_event_keeps_its_values(name, quantity, price):
     event = with_attribute("product_name", {"S": name})
     event["dynamodb"]["NewImage"] |= {"quantity": {"N": str(quantity)}, "price": {"N": str(price)}}
