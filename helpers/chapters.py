@@ -200,7 +200,9 @@ def merge(results: Iterable[Result]) -> nbformat.NotebookNode:
 # follows is for a template of nbconvert's, named in an `extends` before it.
 FOLDING = """
 {% macro fold(cell) %}<details class="folded"><summary>{{ cell.source.split('\n')[0].lstrip('# ') | e }}</summary>{% endmacro %}
-{% block html_head %}{{ super() }}<style>.folded > summary { cursor: pointer; margin: .3em 0 .3em 92px; font-family: var(--jp-content-font-family, sans-serif); }</style>{% endblock %}
+{% block html_head %}{{ super() }}
+<style>.folded > summary { cursor: pointer; margin: .3em 0 .3em 92px; font-family: var(--jp-content-font-family, sans-serif); }</style>
+{% endblock %}
 {% block codecell %}{% set whole = cell.metadata.get('jupyter', {}).get('outputs_hidden') %}
 {%- if whole %}{{ fold(cell) }}{{ super() }}</details>{% else %}{{ super() }}{% endif %}{% endblock %}
 {% block input_group %}{% set input = cell.metadata.get('jupyter', {}).get('source_hidden') %}
@@ -217,7 +219,8 @@ def write_html(results: Iterable[Result], path: Path) -> None:
     for cell in whole.cells:
         if cell.cell_type == "markdown":  # nbconvert's own embed_images closes every <details> before what is folded in it
             cell.source = re.sub(r"\]\((images/.+?\.png)\)", _embedded, cell.source)
-    page, _ = HTMLExporter(raw_template="{% extends 'lab/index.html.j2' %}" + FOLDING).from_notebook_node(whole, {"metadata": {"name": "Orders CDC workbook"}})
+    exporter = HTMLExporter(raw_template="{% extends 'lab/index.html.j2' %}" + FOLDING)
+    page, _ = exporter.from_notebook_node(whole, {"metadata": {"name": "Orders CDC workbook"}})
     path.write_text(page, "utf-8")
 
 

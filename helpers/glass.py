@@ -31,7 +31,7 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 from PIL import Image  # matplotlib brings it
 
 from .clean_up import says_gone
-from .look import Folder, Follower, record_id, sequence_number
+from .look import Folder, Follower, failed_data, record_id, sequence_number
 from .plots import BLUE, HOPS, INK, PAPER, QUIET
 from .replay import unreadable
 from .session import Aws
@@ -355,11 +355,8 @@ def _row(line: str) -> _Row | None:
 
 def _failure(line: str) -> tuple[str, str] | None:
     """The record id and the error code of a line under the error prefix."""
-    try:
-        failure = json.loads(line)
-        return record_id(base64.b64decode(failure["rawData"])), failure["errorCode"]
-    except (ValueError, LookupError, TypeError, RecursionError):
-        return None  # not Firehose's
+    data = failed_data(line)
+    return None if data is None else (record_id(data), json.loads(line).get("errorCode", ""))
 
 
 # The picture. Lengths are inches, from the top left; sizes of type and widths of lines are points.

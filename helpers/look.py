@@ -1,5 +1,6 @@
 """Looking at a hop: what is in the table's stream, on the shards, in the bucket, in the function's log and in Athena right now."""
 
+import base64
 import gzip
 import hashlib
 import json
@@ -260,6 +261,14 @@ def gap_in_lake(aws: Aws) -> str:
 def failed_records(aws: Aws) -> list[dict]:
     """What Firehose wrote under the error prefix: one dict a record, its data still in base64 under `rawData`."""
     return [json.loads(line) for key in objects(aws, aws.settings.error_prefix)["key"] for line in _lines(aws, key)]
+
+
+def failed_data(line: str) -> bytes | None:
+    """The record in a line under the error prefix, as it came; None if the line is none that Firehose wrote."""
+    try:
+        return base64.b64decode(json.loads(line)["rawData"], validate=True)
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
 
 
 def _lines(aws: Aws, key: str) -> list[str]:

@@ -11,7 +11,6 @@ read: If-None-Match, If-Match), and of several writers S3 lets one win [C, S3 us
 A record that fails again after a replay comes back as a new record in a new error object, to be found by the next replay.
 """
 
-import base64
 import hashlib
 import json
 import uuid
@@ -24,7 +23,7 @@ from email.utils import parsedate_to_datetime
 from botocore.exceptions import ClientError
 from tenacity import Retrying, retry_if_result, stop_after_attempt, wait_random_exponential
 
-from .look import objects, orderid, read_object
+from .look import failed_data, objects, orderid, read_object
 from .session import Aws
 from .transform import Unreadable, transform_event
 
@@ -113,7 +112,7 @@ def partition_key(data: bytes) -> str:
 
 
 def _replay_object(aws: Aws, key: str, note: _Note, etag: str | None, leave: Callable, account: Account) -> None:
-    records = [_data(line) for line in read_object(aws, key).split("\n") if line]
+    records = [failed_data(line) for line in read_object(aws, key).split("\n") if line]
     left_before, sent = note.left, set(note.sent)
     waiting = [number for number in range(len(records)) if number not in sent]
     reasons = {number: leave(records[number]) if records[number] is not None else "no rawData" for number in waiting}
@@ -165,14 +164,6 @@ def _count(account: Account, note: _Note, replayed: int = 0, busy: int = 0) -> N
     account.left += len(note.left)
     account.busy += busy
     account.reasons.update(note.left.values())
-
-
-def _data(line: str) -> bytes | None:
-    """The record as it came; None if the line is no error record of Firehose."""
-    try:
-        return base64.b64decode(json.loads(line)["rawData"], validate=True)
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return None
 
 
 def _batches(numbers: list[int], records: list[bytes]) -> Iterator[list[int]]:

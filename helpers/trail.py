@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import json
 from collections.abc import Callable
@@ -13,7 +12,7 @@ from datetime import datetime, timedelta
 from botocore.exceptions import ClientError
 
 from .clean_up import says_gone
-from .look import change_events, objects, orderid, piped, read_object, shard_records, table_stream_arn
+from .look import change_events, failed_data, objects, orderid, piped, read_object, shard_records, table_stream_arn
 from .session import Aws
 from .transform import Unreadable, transform_event
 
@@ -134,9 +133,8 @@ class Trail:
         return self._name in line
 
     def _has_its_data(self, line: str) -> bool:
-        try:
-            data = base64.b64decode(json.loads(line)["rawData"])
-        except (ValueError, KeyError, TypeError, RecursionError):  # not Firehose's
+        data = failed_data(line)
+        if data is None:
             return False
         return data == self.record.data if self.record else self._name.encode() in data
 

@@ -10,6 +10,7 @@ from helpers import chapters
 from helpers.localaws import LocalAws
 from helpers.session import Aws, connect
 from helpers.settings import Settings
+from helpers.waits import wait_until
 
 _AWS_VARIABLES = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION", "AWS_REGION")
 
@@ -34,6 +35,20 @@ def built(local: LocalAws, settings: Settings, runs: Path, last: str = "06") -> 
     with found_by_kernels(local):
         chapters.run([c for c in chapters.CHAPTERS if "01" <= c.number <= last], settings, runs)
         yield connect(settings)
+
+
+def crawl(aws: Aws) -> dict:
+    """Start the crawler and wait; what it says of this crawl, `LastCrawl`."""
+    aws.client("glue").start_crawler(Name=aws.settings.crawler)
+    return wait_for_crawl(aws)
+
+
+def wait_for_crawl(aws: Aws) -> dict:
+    def crawler() -> dict:
+        return aws.client("glue").get_crawler(Name=aws.settings.crawler)["Crawler"]
+
+    wait_until("the crawl is over", lambda: crawler()["State"] == "READY")
+    return crawler()["LastCrawl"]
 
 
 def pipe_says(aws: Aws) -> str:

@@ -90,7 +90,8 @@ class LocalAws:
         if not 0 < self.clock_scale < math.inf:
             raise LocalAwsError(f"The clock's scale must be a number above 0, not {self.clock_scale}: 1 gives AWS's own waits.")
         if self.shard_limits != 0 and not 0.001 <= self.shard_limits < math.inf:
-            raise LocalAwsError(f"The limits of shards are a share of AWS's, such as 1 or 0.1, at least 0.001, or 0 for none, not {self.shard_limits}.")
+            raise LocalAwsError("The limits of shards are a share of AWS's, such as 1 or 0.1, at least 0.001, or 0 for none, "
+                                f"not {self.shard_limits}.")
         home = os.environ.get("LOCALAWS_DIR") or platformdirs.user_state_path("localaws") / (name or str(self.port))
         self.directory = Path(directory or home).resolve()
 

@@ -32,7 +32,7 @@ from helpers.policies import POLICY_NAME, restore_role, trust
 from helpers.replay import replay
 from helpers.session import Aws, connect
 from helpers.settings import Settings
-from tests.pipelines import found_by_kernels
+from tests.pipelines import crawl, found_by_kernels, wait_for_crawl
 
 pytestmark = pytest.mark.xdist_group("doctor")  # they share one pipeline
 SETTINGS = Settings(prefix="sick", changes=60, rate=0)
@@ -287,15 +287,6 @@ def new_folder(aws: Aws) -> str:
     return put_order(aws)
 
 
-def crawl(aws: Aws) -> None:
-    aws.client("glue").start_crawler(Name=aws.settings.crawler)
-    wait_for_crawl(aws)
-
-
-def wait_for_crawl(aws: Aws) -> None:
-    wait_until("the crawl is over", lambda: aws.client("glue").get_crawler(Name=aws.settings.crawler)["Crawler"]["State"] == "READY")
-
-
 def failed_crawl(aws: Aws) -> None:
     forbidden("crawler", "s3:ListBucket")(aws)
     crawl(aws)
@@ -335,7 +326,8 @@ def table_with(change: Callable[[dict, dict[str, dict]], object]) -> Callable[[A
 
 
 def crawl_elsewhere(aws: Aws) -> None:
-    aws.client("glue").update_crawler(Name=aws.settings.crawler, Targets={"S3Targets": [{"Path": f"s3://{aws.settings.bucket}/errors/"}]})
+    elsewhere = f"s3://{aws.settings.bucket}/{aws.settings.error_prefix}"
+    aws.client("glue").update_crawler(Name=aws.settings.crawler, Targets={"S3Targets": [{"Path": elsewhere}]})
 
 
 # -- the table fault × verdict ------------------------------------------------------------------------------------------

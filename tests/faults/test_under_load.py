@@ -37,7 +37,7 @@ from helpers.session import CONFIG, Aws
 from helpers.settings import Settings
 from helpers.waits import WaitTimeout, wait_until
 from tests.conftest import joints_of
-from tests.pipelines import built, delivery_says, pipe_says
+from tests.pipelines import built, crawl, delivery_says, pipe_says
 
 pytestmark = pytest.mark.xdist_group("under load")  # they share one pipeline
 
@@ -301,10 +301,7 @@ def errors_logged(aws: Aws) -> int:
 
 def crawler_says(aws: Aws) -> str:
     """How a crawl that is started now ends."""
-    glue, name = aws.client("glue"), aws.settings.crawler
-    glue.start_crawler(Name=name)
-    wait_until("the crawl is over", lambda: glue.get_crawler(Name=name)["Crawler"]["State"] == "READY")
-    return glue.get_crawler(Name=name)["Crawler"]["LastCrawl"].get("ErrorMessage", "")
+    return crawl(aws).get("ErrorMessage", "")
 
 
 SAYS = {"pipe": pipe_says, "delivery": delivery_says, "crawler": crawler_says}  # nobody says that a function's log stays empty

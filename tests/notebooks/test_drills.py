@@ -10,6 +10,7 @@ import matplotlib
 import nbformat
 import pytest
 
+from helpers import glass
 from helpers.chapters import CHAPTERS
 from helpers.drills import Drills
 from helpers.localaws import LocalAws
@@ -17,6 +18,7 @@ from helpers.look import table_stream_arn
 from helpers.mend import deploy, destination, make_whole, without
 from helpers.policies import HOPS, lacking, needed
 from helpers.settings import Settings
+from helpers.waits import wait_until
 from tests.pipelines import built
 
 [CHAPTER] = [chapter for chapter in CHAPTERS if chapter.number == "08"]
@@ -31,6 +33,8 @@ VERDICTS = {
     "crawler-permission": "crawler", "missing-partition": "crawler",
     "duplicates": None, "one-batch": None,
 }
+# Drills in which nothing is stuck and nothing fails, so that the alarm of the last exercise is silent, as the trainer's page says.
+SLEPT_THROUGH = ("hot-shard", "function-permission", "type-drift", "crawler-permission", "missing-partition")
 
 
 def drill_of(cell) -> str | None:
@@ -106,10 +110,15 @@ def test_every_cell_between_the_setup_and_the_end_belongs_to_a_drill_and_drills_
 
 @pytest.mark.parametrize("drill", DRILLS)
 def test_it_runs_alone_and_again_and_the_doctor_names_its_joint(setup, drill):
-    found = as_it_is(setup["aws"])
-    names = dict(setup, drills=Drills(setup["aws"]))
-    run_cells([cell for cell in CELLS if drill_of(cell) == drill] * 2, names)
-    assert as_it_is(setup["aws"]) == found, "it left something else than it found"
+    aws, cells = setup["aws"], [cell for cell in CELLS if drill_of(cell) == drill]
+    found, failed = as_it_is(aws), glass.measure(aws).at["S3", "failed"]
+    names = dict(setup, drills=Drills(aws))
+    run_cells(cells[:-1], names)
+    if drill in SLEPT_THROUGH:
+        wait_until("nothing is behind", lambda: glass.measure(aws).loc[["EventBridge", "Firehose"], "behind"].eq(0).all())
+        assert glass.measure(aws).at["S3", "failed"] == failed
+    run_cells([cells[-1], *cells], names)
+    assert as_it_is(aws) == found, "it left something else than it found"
     done = names["drills"]
     assert [each.name for each in done] == [drill, drill]
     for each in done:
