@@ -7,7 +7,6 @@ beside this file add navigation, light and dark, and large type. A picture's wor
 
 import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
@@ -37,15 +36,15 @@ def write_site(folder: Path) -> list[Path]:
 def write_slides(folder: Path) -> list[Path]:
     """Write one presentation a chapter, and a first page that lists them, into `folder`, which is emptied first. Returns the pages.
 
-    A slide is a piece of prose with the code cell that follows it; a further code cell has a slide of its own. Not shown are the
-    parameters.
+    slides.js cuts the chapter into slides where it is shown, because only there is it known what fits. Not shown are the parameters.
     """
     _begin(folder)
     titles = {chapter: _title(nbformat.read(chapter.path, as_version=4)) for chapter in CHAPTERS}
     pages = [_write(folder / "index.html", "index.html.j2", titles=titles)]
     for chapter in CHAPTERS:
-        slides = [(heading, _body(slide)) for heading, slide in _slides(nbformat.read(chapter.path, as_version=4))]
-        pages.append(_write(folder / f"{chapter.stem}.html", "slides.html.j2", chapter=chapter, title=titles[chapter], slides=slides))
+        notebook = nbformat.read(chapter.path, as_version=4)
+        notebook.cells = [cell for cell in notebook.cells if "parameters" not in cell.metadata.get("tags", [])]
+        pages.append(_write(folder / f"{chapter.stem}.html", "slides.html.j2", chapter=chapter, title=titles[chapter], body=_body(notebook)))
     return pages
 
 
@@ -70,24 +69,6 @@ def _title(notebook: nbformat.NotebookNode) -> str:
 def _sections(body: str) -> list[tuple[str, str]]:
     """The headings of the second level: the anchor that nbconvert gave each, and its words as HTML."""
     return re.findall(r'<h2 id="([^"]+)">(.+?)<a class="anchor-link"', body)
-
-
-def _slides(notebook: nbformat.NotebookNode) -> Iterator[tuple[str, nbformat.NotebookNode]]:
-    """A small notebook a slide, each with the words of the last heading before it."""
-    heading, slide = _title(notebook), []
-    opening, learn, rest = notebook.cells[0].source.partition("**You will learn**")  # what to do, and what to learn: two slides
-    first = [nbformat.v4.new_markdown_cell(part) for part in (opening, learn + rest)]
-    for cell in [*first, *notebook.cells[1:]]:
-        if "parameters" in cell.metadata.get("tags", []):
-            continue
-        prose = cell.cell_type == "markdown"
-        if slide and (prose or slide[-1].cell_type == "code"):
-            yield heading, nbformat.v4.new_notebook(cells=slide)
-            slide = []
-        if prose and (found := re.findall(r"^#+ (.+)$", cell.source, re.M)):
-            heading = re.sub(r"[`*]", "", found[-1])
-        slide.append(cell)
-    yield heading, nbformat.v4.new_notebook(cells=slide)
 
 
 def _body(notebook: nbformat.NotebookNode) -> str:

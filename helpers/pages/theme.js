@@ -8,6 +8,7 @@ const button = document.createElement("button");
 button.className = "theme";
 const say = () => { button.textContent = isDark() ? "Light" : "Dark"; button.setAttribute("aria-label", `Change to ${isDark() ? "light" : "dark"} colours`); };
 button.onclick = () => { root.dataset.theme = isDark() ? "light" : "dark"; remembered.set(root.dataset.theme); say(); };
-document.body.append(button);
+const title = document.querySelector("body > nav > a");
+if (title) title.after(button); else document.body.append(button);
 say();
 document.querySelectorAll("pre").forEach((block) => { if (block.scrollWidth > block.clientWidth) block.tabIndex = 0; });  // keys can scroll it
