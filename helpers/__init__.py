@@ -3,7 +3,7 @@
 import os
 from importlib import import_module
 
-_WHERE = {"Settings": "settings", "catch_up": "chapters", "check": "checks", "connect": "session", "self_check": "exercises",
+_WHERE = {"Settings": "settings", "catch_up": "chapters", "check": "checks", "connect": "session", "is_number": "exercises", "self_check": "exercises",
           "wait_until": "waits", "where_am_i": "progress", "with_patience": "waits"}
 __all__ = sorted(_WHERE)
 

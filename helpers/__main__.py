@@ -247,6 +247,9 @@ def main(words: list[str] | None = None) -> None:
         options.command(options)
     except (SettingsError, GuardError, LocalAwsError, BundleError, chapters.ChapterFailed) as error:
         sys.exit(f"{type(error).__name__}: {error}")
+    except PermissionError as error:
+        sys.exit(f"PermissionError: {error}. The workbook writes into its own folder, {ROOT}: each user of a machine needs a clone of "
+                 "their own, or the rights to write there.")
 
 
 if __name__ == "__main__":

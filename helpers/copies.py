@@ -21,19 +21,32 @@ KEY = "workbook"  # in the metadata of a copy
 def lay_copies(folder: Path, given: dict) -> dict[str, list[str]]:
     """Bring `folder` up to date with the chapters. Returns the names of the files that were written, by what was done.
 
-    given  parameters, such as {"seed": 7}; a copy keeps those that it was laid with before and that are not given now
+    given  parameters, such as {"seed": 7}; those that the copies were laid with before and that are not given now are kept, in a
+           copy that is laid because it was deleted too
 
     A copy that is not there is laid. One whose chapter or parameters are new is renewed if the learner has not edited it: outputs of
     cells that are still the same stay. An edited one stays as it is, and the newer one is laid beside it as `<name>.new.ipynb`.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    shutil.copytree(NOTEBOOKS / "images", folder / "images", dirs_exist_ok=True)
+    (folder / "images").mkdir(exist_ok=True)
+    for picture in (NOTEBOOKS / "images").iterdir():
+        shutil.copyfile(picture, folder / "images" / picture.name)  # without its mode: originals may be read-only
+    given = _settings_there(folder) | given
     done: dict[str, list[str]] = {}
     for chapter in CHAPTERS:
         what, path = _lay(chapter, folder / chapter.path.name, given)
         if what:
             done.setdefault(what, []).append(path.name)
     return done
+
+
+def _settings_there(folder: Path) -> dict:
+    """What the copies in `folder` were laid with: of the first that says so."""
+    for chapter in CHAPTERS:
+        path = folder / chapter.path.name
+        if path.exists() and (notebook := read(path)) and KEY in notebook.metadata:
+            return notebook.metadata[KEY].get("settings", {})
+    return {}
 
 
 def _lay(chapter: Chapter, path: Path, given: dict) -> tuple[str, Path]:
@@ -83,8 +96,8 @@ def _digest(notebook: nbformat.NotebookNode) -> str:
 
 
 def _with_outputs(fresh: nbformat.NotebookNode, old: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """`fresh` with the outputs that `old` has of the same cells: they show which checks have passed."""
-    ran = {(cell.id, cell.source): cell for cell in old.cells if cell.cell_type == "code"}
+    """`fresh` with the outputs that `old` has of the same cells: they show which checks have passed. Older tools save no ids."""
+    ran = {(cell.get("id"), cell.source): cell for cell in old.cells if cell.cell_type == "code"}
     for cell in fresh.cells:
         if before := ran.get((cell.id, cell.source)):
             cell.outputs, cell.execution_count = before.outputs, before.execution_count

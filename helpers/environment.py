@@ -190,7 +190,7 @@ def _disk() -> str:
     """Where the workbook writes: its own folder, temporary folders, the local AWS's state."""
     from helpers.localaws import LocalAws
 
-    state = LocalAws().directory
+    state = LocalAws(port=1).directory  # whatever LOCALAWS_PORT says: the port has a line of its own
     state = next(folder for folder in (state, *state.parents) if folder.is_dir())
     free = {}
     for folder in (ROOT, Path(tempfile.gettempdir()), state):

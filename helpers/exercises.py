@@ -9,21 +9,33 @@ In a chapter an exercise is a task with hints (markdown) and three code cells in
     right   other answers that have to pass, each a list with a piece for every blank
     wrong   answers that must not pass, likewise
 
+A solution's cell binds nothing for good: after it, each name has the learner's value again, so that a solution never stands for an
+answer that nobody gave.
+
 `python -m helpers exercises` writes the exercises anew from their solutions; a test fails where somebody forgot.
 """
 
 import ast
 import inspect
+import math
+import re
+import symtable
 import textwrap
 from collections.abc import Callable, Iterable, Iterator
+from decimal import Decimal
+from itertools import chain
+from numbers import Real
+from types import CodeType
 from typing import NamedTuple
 
 import nbformat
+from IPython import InteractiveShell, get_ipython
 from nbformat import NotebookNode
 
 from .chapters import CHAPTERS
 from .checks import MARK
 
+SOLUTION = "# Solution"  # the first line of a solution's cell
 RIGHT, WRONG, OPEN = f"{MARK} right:", "✘ not yet:", "… not attempted yet:"  # how a check's line begins
 
 
@@ -80,8 +92,6 @@ def self_check(why: str) -> Callable[[Callable[..., str | None]], Callable[[], N
     why    what a right answer has shown, printed with it
     judge  its parameters are named after what the learner defines in the notebook; it returns None if that is right, and else
            a sentence that says what is still wrong. What it raises is printed as such a sentence.
-
-    After the solution the names have the learner's values again, so that it never stands for an answer that nobody gave.
     """
     def decorate(judge: Callable[..., str | None]) -> Callable[[], None]:
         notebook = judge.__globals__
@@ -89,16 +99,55 @@ def self_check(why: str) -> Callable[[Callable[..., str | None]], Callable[[], N
         def answers() -> dict[str, object]:
             return {name: notebook.get(name, ...) for name in inspect.signature(judge).parameters}
 
-        learners = answers()
-        print(_verdict(judge, learners, why))
-
-        def check_solution() -> None:
-            print(_verdict(judge, answers(), "this is the solution; your own answer is kept"))
-            notebook.update(learners)
-
-        return check_solution
+        print(_verdict(judge, answers(), why))
+        return lambda: print(_verdict(judge, answers(), "this is the solution; your own answer is kept"))
 
     return decorate
+
+
+def is_number(value: object) -> bool:
+    """Is it a finite real number, of Python's, numpy's or a Decimal? A bool is none."""
+    return isinstance(value, Real | Decimal) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def keep_answers(shell: InteractiveShell) -> None:
+    """Have `shell` bind again, after each solution's cell, what the learner had bound to its names, or nothing as before."""
+    learners: dict[str, object] = {}
+
+    def before(info) -> None:
+        learners.clear()
+        if info.raw_cell.startswith(SOLUTION):
+            learners.update(shell.user_ns)
+
+    def after(result) -> None:
+        if not result.info.raw_cell.startswith(SOLUTION):
+            return
+        for name in _bound(result.info.raw_cell):
+            shell.user_ns.pop(name, None)
+            if name in learners:
+                shell.user_ns[name] = learners[name]
+        learners.clear()
+
+    shell.events.register("pre_run_cell", before)
+    shell.events.register("post_run_cell", after)
+
+
+if _shell := get_ipython():  # in a notebook; the cell with its imports runs before any solution
+    keep_answers(_shell)
+
+
+def _bound(source: str) -> list[str]:
+    """The names that a cell binds."""
+    try:
+        symbols = symtable.symtable(source, "cell", "exec").get_symbols()
+    except SyntaxError:  # so it was not run
+        return []
+    return [symbol.get_name() for symbol in symbols if symbol.is_assigned() or symbol.is_imported()]
+
+
+def _names(code: CodeType) -> set[str]:
+    """The global names that a function's code asks for, the functions within it included."""
+    return set(chain(code.co_names, *(_names(inner) for inner in code.co_consts if isinstance(inner, CodeType))))
 
 
 def _verdict(judge: Callable[..., str | None], answers: dict[str, object], why: str) -> str:
@@ -108,13 +157,15 @@ def _verdict(judge: Callable[..., str | None], answers: dict[str, object], why: 
         wrong = judge(**answers)
     except Exception as error:  # whatever an answer does, the notebook goes on
         wrong = f"your answer stopped the check with {type(error).__name__}: {error}."
+        if isinstance(error, NameError) and error.name in _names(judge.__code__) and error.name not in judge.__globals__:
+            wrong = f"this check needs {error.name}, which a cell further up makes: run the cells above, then this one again."
     return f"{WRONG} {wrong}" if wrong else f"{RIGHT} {why}"
 
 
 def _has_blank(value: object) -> bool:
     """Is it `...`, or is there one left in it: in a text, a collection, or the source of a function?"""
     if isinstance(value, str):
-        return "..." in value
+        return bool(re.search(r"(?<![\w.])\.\.\.(?![\w.])", value))  # "Well... which?" is no blank
     if isinstance(value, dict | list | tuple | set):
         return any(map(_has_blank, [*value, *value.values()] if isinstance(value, dict) else value))
     if inspect.isfunction(value):

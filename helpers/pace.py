@@ -36,11 +36,14 @@ def record(seconds: dict[str, float], settings: Settings, clock_scale: float, pa
 def at_most(chapters: Iterable[str], settings: Settings, clock_scale: float, own: Path) -> float:
     """A bound, in seconds, for running `chapters` (their numbers) with `settings` on a clock of `clock_scale`.
 
-    own  what this machine's last run has recorded; if it is not there, the committed run's record is taken
+    own  what this machine's last run has recorded; if it is not there, or not whole, the committed run's record is taken
 
     On real AWS nobody has measured it: there all seconds are taken for waits at AWS's own pace.
     """
-    measured = json.loads((own if own.exists() else COMMITTED).read_text("utf-8"))
+    try:
+        measured = json.loads(own.read_text("utf-8"))
+    except (OSError, ValueError):
+        measured = json.loads(COMMITTED.read_text("utf-8"))
     slower = max(1, speed() / measured["speed"]) * max(1, measured["clock_scale"] / clock_scale)
     expected = 0.0
     for number in chapters:

@@ -2,15 +2,15 @@
 
 What a chapter builds is asked of the cloud (`resources`). Which of its checks passed stands in the learner's own copy, as saved: a
 checkpoint counts if its cell is the original's, unchanged, and its output says that it held. So the evidence is where the work is; it
-can be looked at, it outlives the kernel and the cloud, and chapter 09 does not take it away. A chapter that was caught up
-with is built, but its checks have not passed here.
+can be looked at, it outlives the kernel and the cloud. A chapter that was caught up with is built, but its checks have not passed here.
+One of which nothing is there any more, because chapter 09 took it down, is as done as it was.
 """
 
 import ast
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from getpass import getuser
 from pathlib import Path
@@ -40,9 +40,10 @@ class Progress:
     checks_passed: int
     exercises: int
     exercises_passed: int
+    taken_down: bool = False  # by chapter 09, whose checks have passed
 
     built = property(lambda progress: not progress.amiss if progress.resources else None)  # None: there is nothing to build
-    done = property(lambda progress: progress.built is not False and progress.checks_passed == progress.checks)
+    done = property(lambda progress: (progress.built is not False or progress.taken_down) and progress.checks_passed == progress.checks)
 
 
 def where_am_i(aws: Aws | None = None, folder: Path | str = ".") -> pd.DataFrame:
@@ -57,8 +58,10 @@ def where_am_i(aws: Aws | None = None, folder: Path | str = ".") -> pd.DataFrame
 def look(aws: Aws, folder: Path) -> list[Progress]:
     """How far each chapter is, by the cloud that `aws` reaches and the copies in `folder`."""
     findings = look_at(aws, [chapter.number for chapter in CHAPTERS])
-    return [_of_chapter(chapter, [finding for finding in findings if finding.chapter == chapter.number], folder)
-            for chapter in CHAPTERS]
+    found = [_of_chapter(chapter, [finding for finding in findings if finding.chapter == chapter.number], folder)
+             for chapter in CHAPTERS]
+    cleaned_up = found[-1].done
+    return [replace(each, taken_down=cleaned_up and 0 < each.resources == len(each.amiss)) for each in found]
 
 
 def settings_of(folder: Path) -> Settings:
@@ -86,6 +89,8 @@ def as_table(found: list[Progress]) -> pd.DataFrame:
     def built(each: Progress) -> str:
         if each.built is None:
             return "-"
+        if each.taken_down:
+            return "taken down"
         some = 0 < len(each.amiss) < each.resources
         return "yes" if each.built else f"no: {', '.join(each.amiss)}" if some else "no"
 
@@ -99,25 +104,34 @@ def as_table(found: list[Progress]) -> pd.DataFrame:
 
 def as_json(aws: Aws, found: list[Progress]) -> str:
     """One line for a trainer to collect: whose it is, where they work, when it was asked, and every chapter."""
-    chapters = [{"chapter": each.chapter.number, "done": each.done, "built": each.built, "amiss": each.amiss,
+    chapters = [{"chapter": each.chapter.number, "done": each.done, "built": each.built, "taken_down": each.taken_down, "amiss": each.amiss,
                  **{name: value for name, value in asdict(each).items() if name.startswith(("checks", "exercises"))}}
                 for each in found]
-    return json.dumps({"name": os.environ.get("WORKBOOK_LEARNER") or getuser(), "prefix": aws.settings.prefix,
+    return json.dumps({"name": os.environ.get("WORKBOOK_LEARNER") or _user(), "prefix": aws.settings.prefix,
                        "target": aws.settings.target, "account": aws.settings.account,
                        "time": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", "chapters": chapters})
 
 
+def _user() -> str:
+    """This user's name; "" where the system has none, as in some containers."""
+    try:
+        return getuser()
+    except (KeyError, OSError):
+        return ""
+
+
 def _of_chapter(chapter: Chapter, findings: list[Finding], folder: Path) -> Progress:
     amiss = [str(finding) for finding in findings if not finding.ok]
-    copy = folder / chapter.path.name
-    own = copy.exists() and not copy.samefile(chapter.path)  # the originals show that somebody else's checks have passed
-    cells = _code(copy) if own else {}
+    # The originals show that somebody else's checks have passed. A newer chapter that was laid beside an edited one counts too.
+    copies = [_code(path) for path in [*folder.glob(f"{chapter.stem}.ipynb"), *folder.glob(f"{chapter.stem}.new*.ipynb")]
+              if not path.samefile(chapter.path)]
     counts = {}
     for name, tag in COUNTED.items():
         totals = list(_lines(chapter.path, tag))
         counts[name] = sum(total for _, _, total in totals)
         counts[f"{name}_passed"] = sum(
-            min(total, held(cells[id_])) for id_, source, total in totals if id_ in cells and cells[id_].source == source)
+            max((min(total, held(cells[id_])) for cells in copies if id_ in cells and cells[id_].source == source), default=0)
+            for id_, source, total in totals)
     return Progress(chapter, len(findings), amiss, **counts)
 
 
@@ -130,4 +144,4 @@ def _lines(path: Path, tag: str) -> Iterator[tuple[str, str, int]]:
 
 def _code(path: Path) -> dict[str, nbformat.NotebookNode]:
     notebook = read(path)  # a copy that is no notebook any more has no cells that passed
-    return {cell.id: cell for cell in notebook.cells if cell.cell_type == "code"} if notebook else {}
+    return {cell.get("id"): cell for cell in notebook.cells if cell.cell_type == "code"} if notebook else {}

@@ -1,5 +1,8 @@
 """A learner's copies: laid without outputs, renewed only while nobody has edited them, and otherwise left alone."""
 
+import json
+import os
+
 import nbformat
 import pytest
 
@@ -130,6 +133,41 @@ def test_copies_keep_their_parameters_until_others_are_given(mine):
     assert lay_copies(mine, {"account": "012345678901"}) == {RENEWED: ["01_a.ipynb"]}
     source = read(mine / "01_a.ipynb").cells[0].source
     assert "seed: int = 7" in source and '"012345678901"' in source
+
+
+def test_a_copy_that_was_deleted_comes_back_with_the_parameters_of_the_others(mine, monkeypatch):
+    """Else the next chapter would turn the switch back to another cloud."""
+    other = Chapter("02_b", 5)
+    nbformat.write(nbformat.v4.new_notebook(cells=[code(PARAMETERS, "parameters", id_="p")]), other.path)
+    monkeypatch.setattr(copies, "CHAPTERS", [CHAPTER, other])
+    lay_copies(mine, {"target": "aws", "account": "123456789012"})
+    for lost in (CHAPTER, other):
+        (mine / lost.path.name).unlink()
+        assert lay_copies(mine, {"seed": 7})["laid"] == [lost.path.name]
+        assert 'target: str = "aws"' in read(mine / lost.path.name).cells[0].source
+        assert "seed: int = 7" in read(mine / lost.path.name).cells[0].source
+
+
+def test_read_only_originals_can_be_copied_and_copied_again(mine):
+    (mine.parent / "notebooks" / "images" / "picture.png").chmod(0o444)
+    (mine.parent / "notebooks" / "images").chmod(0o555)
+    try:
+        lay_copies(mine, {})
+        assert lay_copies(mine, {}) == {}
+        assert os.access(mine / "images" / "picture.png", os.W_OK) and (mine / "images").stat().st_mode & 0o200
+        assert (mine / "images" / "picture.png").stat().st_mode & 0o200
+    finally:
+        (mine.parent / "notebooks" / "images").chmod(0o755)
+
+
+def test_a_copy_saved_by_a_tool_that_knows_no_cell_ids_is_renewed_like_any(copy, mine):
+    old = json.loads(copy.read_text())
+    for cell in old["cells"]:
+        del cell["id"]
+    copy.write_text(json.dumps(old | {"nbformat_minor": 4}))
+    write_original(code("2 + 2", id_="sum"))
+    assert lay_copies(mine, {}) == {RENEWED: [copy.name]}
+    assert read(copy).cells[1].source == "2 + 2"
 
 
 def test_parameters_that_a_learner_has_written_are_an_edit(copy, mine):

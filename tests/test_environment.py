@@ -121,6 +121,12 @@ def run(*words, **variables):
                           env=environment | {name: str(value) for name, value in variables.items()})
 
 
+def test_a_port_that_is_no_number_fails_its_own_line_and_not_the_disk(monkeypatch):
+    monkeypatch.setenv("LOCALAWS_PORT", "abc")
+    rows = {row.what: row for row in machine_rows(browser=False)}
+    assert rows["disk"].ok and not rows["port"].ok
+
+
 @pytest.mark.parametrize("words, wanted", [(("-m", "helpers", "check"), ["browser"]),
                                            ((ROOT / "helpers" / "environment.py", "--no-browser"), [])])
 def test_here_the_machine_is_in_order(words, wanted, browser, local):

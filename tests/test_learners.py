@@ -195,6 +195,16 @@ print(json.dumps([settings.prefix, other.prefix, commands.RUNS.name, commands.LE
 """
 
 
+def test_a_clone_that_is_another_users_ends_in_a_sentence(monkeypatch):
+    from helpers import __main__ as commands
+
+    def lab(_options):
+        raise PermissionError(13, "Permission denied", "my-workbook")
+    monkeypatch.setitem(commands.COMMANDS, "lab", (lab, ()))
+    with pytest.raises(SystemExit, match="Permission denied: 'my-workbook'. .*each user of a machine needs a clone of their own"):
+        commands.main(["lab"])
+
+
 @pytest.mark.parametrize("learner, names", [("ada", ["orders-cdc-ada", "shop7", "runs-ada", "my-workbook-ada"]),
                                             ("", ["orders-cdc", "shop7", "runs", "my-workbook"])])
 def test_prefix_and_folders_are_the_learners_own(learner, names, tmp_path):

@@ -42,6 +42,14 @@ def test_without_a_run_of_this_machine_the_committed_one_counts_and_it_knows_eve
     assert pace.at_most(measured, Settings(), 20, tmp_path / "none.json") >= sum(measured.values())
 
 
+@pytest.mark.parametrize("text", ["", "{", "no record"])
+def test_a_record_that_is_not_whole_is_as_if_there_were_none(tmp_path, monkeypatch, text):
+    """As a run leaves it that was ended while it wrote."""
+    monkeypatch.setattr(pace, "speed", lambda: 1)
+    (tmp_path / "pace.json").write_text(text)
+    assert pace.at_most(["04"], MEASURED, 20, tmp_path / "pace.json") == pace.at_most(["04"], MEASURED, 20, tmp_path / "none.json")
+
+
 def test_speed_is_a_time():
     assert 0 < pace.speed() < 60
 

@@ -78,6 +78,46 @@ def test_a_chapter_is_done_when_it_is_built_and_all_its_checks_have_passed(folde
     assert not found.done and found.amiss == ["the table is not there"] and found.checks_passed == 5
 
 
+def test_what_the_last_chapter_took_down_is_done_all_the_same_if_its_checks_had_passed(folder, monkeypatch):
+    findings = [Finding("01", "the table", "is not there"), Finding("01", "the role", "is not there")]
+    monkeypatch.setattr(progress, "look_at", lambda aws, numbers: findings)
+    write(folder / "01_a.ipynb", cells(**COMPLETE))
+    assert not first(folder).done, "the last chapter has not run"
+    write(folder / "02_b.ipynb", cells(**COMPLETE))
+    found = progress.look(None, folder)
+    assert [each.done for each in found] == [True, True]
+    assert progress.as_table(found)["built"].to_list() == ["taken down", "-"]
+    findings[1] = Finding("01", "the role", "")
+    assert not first(folder).done, "half of it is there: built again and broken"
+    findings[1] = Finding("01", "the role", "is not there")
+    write(folder / "01_a.ipynb", cells(two=COMPLETE["two"]))
+    assert not first(folder).done
+
+
+def test_a_newer_chapter_beside_an_edited_copy_counts_too(folder):
+    write(folder / "01_a.ipynb", cells(two=COMPLETE["two"]))
+    write(folder / "01_a.new.ipynb", cells(loop=f"{MARK} each\n" * 2))
+    write(folder / "01_a.new.new.ipynb", cells(loop=f"{MARK} each\n", x=f"{MARK} right: well done"))
+    found = first(folder)
+    assert (found.checks_passed, found.exercises_passed) == (2 + 2, 1), "of each cell the best"
+
+
+def test_a_copy_saved_by_a_tool_that_knows_no_cell_ids_stops_nothing(folder):
+    old = nbformat.v4.new_notebook(cells=cells(**COMPLETE))
+    for cell in old.cells:
+        del cell["id"]
+    (folder / "01_a.ipynb").write_text(json.dumps(old | {"nbformat_minor": 4}))
+    assert first(folder).checks_passed == 0
+
+
+@pytest.mark.parametrize("error", [KeyError("getpwuid(): uid not found: 12345"), OSError("No username set in the environment")])
+def test_where_the_system_has_no_name_for_its_user_the_line_has_none(monkeypatch, error):
+    def getuser():
+        raise error
+    monkeypatch.setattr(progress, "getuser", getuser)
+    assert progress._user() == ""
+
+
 @pytest.mark.parametrize("outputs, passed", [
     ({}, 0), ({"two": f"{MARK} a\n"}, 1), ({"two": f"{MARK} a\n" * 9}, 2), ({"loop": f"{MARK} each\n" * 2, "two": "does not hold: a"}, 2)])
 def test_a_check_counts_once_when_its_cell_says_that_it_held(folder, outputs, passed):
@@ -117,7 +157,7 @@ def test_a_trainer_gets_one_line_of_json(folder, monkeypatch, aws):
     assert "\n" not in line
     assert (told["name"], told["prefix"], told["target"], told["account"]) == ("ada", "shop", "local", "000000000000")
     assert told["time"].endswith("Z")
-    assert told["chapters"][0] == {"chapter": "01", "done": True, "built": True, "amiss": [], "checks": 5, "checks_passed": 5,
+    assert told["chapters"][0] == {"chapter": "01", "done": True, "built": True, "taken_down": False, "amiss": [], "checks": 5, "checks_passed": 5,
                                    "exercises": 1, "exercises_passed": 0}
 
 

@@ -2,13 +2,17 @@
 
 import re
 import types
+from decimal import Decimal
+from fractions import Fraction
 
 import nbformat
+import numpy
 import pytest
+from IPython import InteractiveShell
 
 from helpers import chapters
 from helpers.chapters import CHAPTERS, NOTEBOOKS
-from helpers.exercises import OPEN, RIGHT, WRONG, exercises, self_check, write_exercises
+from helpers.exercises import OPEN, RIGHT, WRONG, exercises, is_number, keep_answers, self_check, write_exercises
 from helpers.localaws import LocalAws
 from helpers.settings import Settings
 from tests.pipelines import found_by_kernels
@@ -128,7 +132,7 @@ def test_a_check_says_what_it_thinks(notebook_with):
     assert notebook_with(JUDGE, answer=5)[0] == f"{WRONG} 5 is not 2 + 2.\n"
 
 
-@pytest.mark.parametrize("answer", [..., [1, ...], {"a": ...}, {"a": {"b": [(...,)]}}, "SELECT ... FROM orders", {..., 1}])
+@pytest.mark.parametrize("answer", [..., [1, ...], {"a": ...}, {"a": {"b": [(...,)]}}, "SELECT ... FROM orders", "...", "WHERE x=...", {..., 1}])
 def test_what_still_has_a_blank_is_not_attempted(notebook_with, answer):
     assert notebook_with("def judge(answer): return None", answer=answer)[0].startswith(f"{OPEN} replace every ... of answer")
 
@@ -164,12 +168,59 @@ def test_a_check_never_raises(notebook_with, judge, answer, error):
     assert re.match(f"{WRONG} your answer stopped the check with {error}: ", said)
 
 
-def test_the_solution_is_judged_and_then_the_learners_answer_is_back(notebook_with):
-    _, check = notebook_with(JUDGE, answer=5)
-    check.space["answer"] = 4
-    assert check.again() == f"{RIGHT} this is the solution; your own answer is kept\n", "why it is right is for who has found it"
-    assert check.space["answer"] == 5
-    _, check = notebook_with(JUDGE)
-    check.space["answer"] = 4
-    assert check.again().startswith(RIGHT)
-    assert check.space["answer"] is ..., "a solution must not stand for an answer that nobody gave"
+def test_dots_at_the_end_of_a_word_are_no_blank(notebook_with):
+    assert notebook_with("def judge(answer): return None", answer="Well... which sells best?")[0].startswith(RIGHT)
+
+
+def test_a_check_that_lacks_a_cell_further_up_does_not_blame_the_answer(notebook_with):
+    lacking = "def judge(answer): return None if any(answer in each for each in events) else 'no.'"
+    assert "this check needs events, which a cell further up makes" in notebook_with(lacking, answer=4)[0]
+    assert "stopped the check with NameError" in notebook_with("def judge(answer): return answer()", answer=lambda: nowhere)[0]
+
+
+@pytest.mark.parametrize("value, number", [
+    (1, True), (0.5, True), (Decimal("1.5"), True), (numpy.int64(3), True), (numpy.float64(3), True), (Fraction(1, 3), True),
+    (True, False), (numpy.True_, False), (float("nan"), False), (Decimal("nan"), False), (float("inf"), False), ("3", False),
+    (None, False), ([3], False), (1j, False)])
+def test_what_a_number_is(value, number):
+    assert is_number(value) is number
+
+
+SOLUTION = "# Solution\nanswer = 4\ndef helper(): return 5\nimport json as tool\ncheck_answer()"
+CHECK = f"@self_check('that is why.')\n{JUDGE.replace('judge', 'check_answer')}"
+
+
+@pytest.fixture
+def cell(capsys):
+    """Run a cell in a notebook's shell; returns what it printed. The shell is `cell.shell`."""
+    shell = InteractiveShell()
+    keep_answers(shell)
+    shell.user_ns["self_check"] = self_check
+
+    def run(source):
+        shell.run_cell(source)
+        return capsys.readouterr().out
+    run.shell = shell
+    return run
+
+
+@pytest.mark.parametrize("before, answer", [([], None), (["answer = ..."], ...), (["answer = 5"], 5)])
+@pytest.mark.parametrize("checked", ["before it was answered", "after"])
+def test_a_solution_is_judged_and_leaves_the_learners_answer_whenever_the_check_ran(cell, before, answer, checked):
+    """It must never stand for an answer that nobody gave."""
+    for source in [CHECK, *before] if checked != "after" else [*before, CHECK]:
+        cell(source)
+    assert cell(SOLUTION) == f"{RIGHT} this is the solution; your own answer is kept\n", "why it is right is for who has found it"
+    assert cell.shell.user_ns.get("answer") == answer
+    assert "helper" not in cell.shell.user_ns and "tool" not in cell.shell.user_ns
+    assert RIGHT not in cell(CHECK)
+
+
+def test_a_solution_that_fails_or_is_no_python_leaves_the_learners_answer_too(cell):
+    cell("answer = 5")
+    assert "NameError" in cell(SOLUTION), "its check was not run"
+    assert cell.shell.user_ns["answer"] == 5
+    assert "SyntaxError" in cell("# Solution\nanswer = = 4")
+    assert cell.shell.user_ns["answer"] == 5
+    cell("answer = 6")
+    assert cell.shell.user_ns["answer"] == 6, "other cells bind as ever"
