@@ -52,11 +52,14 @@ class Drill:
     """One drill: its name, the symptom, the orders it made (`ids`), the doctor's verdict, and in the end its cure and its proof.
 
     lake, errors  the folders of the bucket, of which an object is read once in all drills
+    number        its place in the run
+    key           what its orders' numbers begin with, and no other drill's: its place and when it began. It does not say what broke
     """
 
     aws: Aws
     lake: Folder
     errors: Folder
+    number: int
     name: str
     symptom: str
     ids: list[str] = field(default_factory=list)
@@ -65,7 +68,7 @@ class Drill:
     proof: Proof | None = None
 
     def __post_init__(self) -> None:
-        self.key = f"{self.name}-{time.strftime('%d%H%M%S', time.gmtime())}"  # no order of another run has it in its number
+        self.key = f"d{self.number}-{time.strftime('%d%H%M%S', time.gmtime())}"
 
     def order(self, count: int = 2) -> list[str]:
         """Put `count` new orders into the table; their numbers."""
@@ -142,15 +145,15 @@ class Drills(list[Drill]):
         self._lake, self._errors = Folder(aws, settings.lake_prefix), Folder(aws, settings.error_prefix)
 
     def begin(self, name: str, symptom: str) -> Drill:
-        self.append(Drill(self._aws, self._lake, self._errors, name, symptom))
+        self.append(Drill(self._aws, self._lake, self._errors, len(self) + 1, name, symptom))
         return self[-1]
 
     def scoreboard(self) -> pd.DataFrame:
-        """A line a drill that was proved: symptom, joint (the doctor's), cure, lost, counted twice."""
-        lines = [{"drill": each.name, "symptom": each.symptom, "the doctor's joint": each.verdict.joint or each.verdict.state,
-                  "cure": each.cure, "lost": each.proof.lost, "counted twice": each.proof.counted_twice}
-                 for each in self if each.proof and each.verdict]
-        return pd.DataFrame(lines).set_index("drill")
+        """A line a drill that was proved: symptom, joint (the doctor's, "-" if he was not asked), cure, lost, counted twice."""
+        lines = [(each.name, each.symptom, (each.verdict.joint or each.verdict.state) if each.verdict else "-", each.cure,
+                  each.proof.lost, each.proof.counted_twice) for each in self if each.proof]
+        columns = ["drill", "symptom", "the doctor's joint", "cure", "lost", "counted twice"]
+        return pd.DataFrame(lines, columns=columns).set_index("drill")
 
 
 class QueryFailed(RuntimeError):

@@ -5,6 +5,7 @@ chapter itself, and a drill that is added without a line in VERDICTS fails. The 
 """
 
 import json
+from types import SimpleNamespace
 
 import matplotlib
 import nbformat
@@ -12,7 +13,8 @@ import pytest
 
 from helpers import glass
 from helpers.chapters import CHAPTERS
-from helpers.drills import Drills
+from helpers.doctor import Verdict
+from helpers.drills import Drills, Proof
 from helpers.localaws import LocalAws
 from helpers.look import table_stream_arn
 from helpers.mend import deploy, destination, make_whole, without
@@ -106,6 +108,40 @@ def test_every_cell_between_the_setup_and_the_end_belongs_to_a_drill_and_drills_
     between = [cell for cell in CELLS[first:last] if drill_of(cell) is None]
     assert all(cell.cell_type == "markdown" and cell.source.startswith("## ") for cell in between)
     assert [name for name, before in zip(order, [None, *order]) if name and name != before] == DRILLS, "a drill's cells stand together"
+
+
+def test_no_cell_that_breaks_something_says_why_it_does_not_work():
+    """In a contest somebody else has run it, and the team sees the picture and the orders' numbers."""
+    first = [next(cell.source for cell in CELLS if cell.cell_type == "code" and drill_of(cell) == drill) for drill in DRILLS]
+    assert not [source for source in first if "StateReason" in source or "doctor(" in source]
+
+
+def test_a_drills_key_does_not_say_what_broke_and_is_in_no_other_key():
+    begun = Drills(SimpleNamespace(settings=SETTINGS))  # all within a second
+    keys = [begun.begin(name, "none").key for name in DRILLS]
+    assert not [key for key in keys for name in DRILLS if name in key]
+    assert [[key in other for other in keys].count(True) for key in keys] == [1] * len(keys)
+
+
+def test_the_scoreboard_keeps_a_drill_that_was_proved_without_the_doctor_and_no_drill_that_was_not_proved():
+    drills = Drills(SimpleNamespace(settings=SETTINGS))
+    names: dict = {"drills": drills}
+    [board_cell] = [cell for cell in CELLS if "drills.scoreboard()" in cell.source]
+    checks = CELLS[CELLS.index(board_cell) + 1]
+    exec("from helpers import check", names)
+    run_cells([board_cell, checks], names)
+    empty = names["board"]
+    assert empty.empty
+    for name, verdict in (("asked", Verdict("broken", "pipe")), ("healthy", Verdict("healthy")), ("not-asked", None)):
+        drill = drills.begin(name, "none")
+        drill.verdict, drill.proof, drill.cure = verdict, Proof(2, 0, 0, 0, 0), "mended"
+    run_cells([board_cell, checks], names)
+    board = names["board"]
+    assert board["the doctor's joint"].to_dict() == {"asked": "pipe", "healthy": "healthy", "not-asked": "-"}
+    assert list(empty.columns) == list(board.columns) and empty.index.name == board.index.name == "drill"
+    drills.begin("given-up", "none").verdict = Verdict("broken", "pipe")
+    with pytest.raises(AssertionError, match="every drill that was begun was proved"):
+        run_cells([board_cell, checks], names)
 
 
 @pytest.mark.parametrize("drill", DRILLS)
