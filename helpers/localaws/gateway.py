@@ -25,6 +25,7 @@ from urllib.parse import quote, urlencode
 from . import settings
 from .catalogue import Catalogue
 from .clock import Clock
+from .function_logs import await_whole_logs
 from .iam import Functions, GuardedCatalogue, ServiceTrust, name_resources, refusal_to_pass
 from .streams import TablesWithStreams, expire_at_little_cost, limit_writes
 
@@ -191,7 +192,7 @@ class Replaced(Forwarded):
 def install(joints: Joints, clock: Clock, *, shard_limits: float) -> None:
     """Put the joints into MiniStack's table of services, and let its own do as AWS does."""
     import ministack.app as ministack
-    from ministack.core import iam_actions, iam_evaluator
+    from ministack.core import iam_actions, iam_evaluator, lambda_runtime
     from ministack.services import dynamodb, dynamodb_streams, glue, kinesis, lambda_svc, sts
 
     for name in ("pipes", "firehose", "athena"):
@@ -202,6 +203,7 @@ def install(joints: Joints, clock: Clock, *, shard_limits: float) -> None:
     ministack._loaded_modules["dynamodb"] = TablesWithStreams(dynamodb, clock)
     name_resources(iam_actions, dynamodb_streams, kinesis)
     expire_at_little_cost(kinesis)
+    await_whole_logs(lambda_runtime.Worker)
     if shard_limits:
         limit_writes(kinesis, shard_limits)
 

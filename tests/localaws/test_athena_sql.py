@@ -980,7 +980,7 @@ QUERIES = [
     ),
     ("SELECT 1 INTERSECT SELECT 1", [["1"]]),
     ("SELECT 1 EXCEPT SELECT 2", [["1"]]),
-    ("(VALUES 1, 1, 2) EXCEPT ALL VALUES 1", [["1"], ["2"]]),
+    ("(VALUES 1, 1, 2) EXCEPT ALL VALUES 1 ORDER BY 1", [["1"], ["2"]]),
     ("SELECT 1 AS a UNION ALL SELECT 2e0 ORDER BY a", [["1.0"], ["2.0"]]),
     ("SELECT a FROM (VALUES 3, 1, 2) AS t(a) ORDER BY a OFFSET 1 LIMIT 1", [["2"]]),
     ("SELECT a FROM (VALUES 3, 1, 2) AS t(a) ORDER BY a FETCH FIRST 2 ROWS ONLY", [["1"], ["2"]]),
