@@ -54,6 +54,14 @@ def test_it_lists_wrong_answers_and_another_right_one(exercise):
     assert len(set(map(exercise.with_answer, answers))) == len(answers), "each differs from all others"
 
 
+def test_each_is_of_a_known_kind_each_chapter_has_two_or_three_and_the_book_has_all_kinds():
+    """A tweak changes a setting of a real resource; its check measures what that does and puts the setting back."""
+    kinds = [(exercise.name[:2], exercise.solution.metadata["exercise"]["kind"]) for exercise in ALL]
+    assert {kind for _, kind in kinds} == {"predict", "fill in", "tweak"}
+    for chapter in WITH_EXERCISES:
+        assert 2 <= [number for number, _ in kinds].count(chapter.number) <= 3, chapter.stem
+
+
 def test_a_solution_that_was_changed_is_derived_anew_and_nothing_else_changes(tmp_path, monkeypatch):
     monkeypatch.setattr(chapters, "NOTEBOOKS", tmp_path)
     for chapter in CHAPTERS:
