@@ -26,8 +26,10 @@ class LateReader(Worker):
         self._stderr_thread.start()
 
     def _read_stderr(self):
+        pipe = self._proc.stderr
         time.sleep(LATE)
-        super()._read_stderr()
+        for line in pipe:
+            self._stderr_queue.put(line.rstrip())
 
 
 class Mended(LateReader):
