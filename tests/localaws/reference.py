@@ -113,7 +113,7 @@ SECTIONS = (
     Section("Firehose", "firehose", ("firehose",), BY_NAME["firehose"]),
     Section("Crawlers", "crawler", ("crawler",), BY_NAME["glue"]),
     Section("Athena", "athena", ("athena", "catalogue"), BY_NAME["athena"]),
-    Section("Roles, life and the gateway", "", ("roles", "iam", "gateway", "lifecycle", "service", "endurance")),
+    Section("Roles, life and the gateway", "", ("roles", "iam", "function_logs", "gateway", "lifecycle", "service", "endurance")),
 )
 SPELLINGS = {word.lower(): word for word in (
     "AWS IAM STS S3 SQS SNS ARN ARNs JSON CSV SQL DDL CTAS UTC ID IDs API CBOR KMS DynamoDB Firehose Kinesis Glue Athena Lambda Trino "

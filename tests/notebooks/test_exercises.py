@@ -183,7 +183,7 @@ def test_dots_at_the_end_of_a_word_are_no_blank(notebook_with):
 def test_a_check_that_lacks_a_cell_further_up_does_not_blame_the_answer(notebook_with):
     lacking = "def judge(answer): return None if any(answer in each for each in events) else 'no.'"
     assert "this check needs events, which a cell further up makes" in notebook_with(lacking, answer=4)[0]
-    assert "stopped the check with NameError" in notebook_with("def judge(answer): return answer()", answer=lambda: nowhere)[0]
+    assert "stopped the check with NameError" in notebook_with("def judge(answer): return answer()", answer=lambda: nowhere)[0]  # noqa: F821
 
 
 @pytest.mark.parametrize("value, number", [
