@@ -3,8 +3,9 @@
 In a chapter an exercise is a task with hints (markdown) and three code cells in a row, tagged `exercise`, `exercise-check` and
 `solution`. A solution begins with the line "# Solution" and ends with a call of the check; the rest stands in its metadata:
 
-    "exercise": {"name": "03-place", "blanks": [...], "right": [[...], ...], "wrong": [[...], ...]}
+    "exercise": {"name": "03-place", "kind": "fill in", "blanks": [...], "right": [[...], ...], "wrong": [[...], ...]}
 
+    kind    "predict", "fill in", or "tweak": the learner changes a setting of the pipeline, and the check measures what that does
     blanks  pieces of the solution, in their order; the exercise has `...` in their place
     right   other answers that have to pass, each a list with a piece for every blank
     wrong   answers that must not pass, likewise
