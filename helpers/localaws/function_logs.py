@@ -15,7 +15,8 @@ def await_whole_logs(worker: type) -> None:
     drain, drain_ended = worker._drain_stderr_bounded, worker._drain_stderr
 
     def ended(self) -> str:
-        self._stderr_thread.join(PATIENCE)  # it ends with the output, and that ends with the process
+        if self._stderr_thread:
+            self._stderr_thread.join(PATIENCE)  # it ends with the output, and that ends with the process
         return drain_ended(self)
 
     def whole(self, *waits, **named) -> str:
