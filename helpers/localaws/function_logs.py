@@ -24,7 +24,7 @@ def await_whole_logs(worker: type) -> None:
             return ended(self)
         give_up = time.monotonic() + PATIENCE
         while _unread(self._proc.stderr) and time.monotonic() < give_up:
-            named |= {"first_line_wait": PATIENCE, "hard_cap": PATIENCE}  # there is one, so it comes
+            named |= {"first_line_wait": PATIENCE, "idle_confirm": 0.02, "hard_cap": PATIENCE}  # there is one, so it comes
             time.sleep(0.001)
         return drain(self, *waits, **named)
 

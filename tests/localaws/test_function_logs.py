@@ -13,7 +13,7 @@ from ministack.core.lambda_runtime import Worker
 from helpers.localaws.function_logs import await_whole_logs
 from tests.localaws.making import client, drop_role, function, role
 
-LATE = 0.4  # seconds; MiniStack waits for 0.05
+LATE = 1.0  # seconds; MiniStack waits for 0.05
 
 
 class LateReader(Worker):
@@ -21,12 +21,15 @@ class LateReader(Worker):
 
     def __init__(self, code):
         super().__init__("late", {}, b"")
-        self._proc = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self._proc = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                      stderr=subprocess.PIPE, text=True)
+        self.answered = threading.Event()
         self._stderr_thread = threading.Thread(target=self._read_stderr, daemon=True)
         self._stderr_thread.start()
 
     def _read_stderr(self):
         pipe = self._proc.stderr
+        self.answered.wait(20)
         time.sleep(LATE)
         for line in pipe:
             self._stderr_queue.put(line.rstrip())
@@ -37,27 +40,28 @@ class Mended(LateReader):
 
 
 await_whole_logs(Mended)
-LINES = "import sys; print('\\n'.join(f'line {n}' for n in range(1000)), file=sys.stderr, flush=True); "
+LINES = "import sys; print('\\n'.join(f'line {n}' for n in range(10)), file=sys.stderr, flush=True); print('answer', flush=True); "
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows does not tell what is unread in a pipe")
-@pytest.mark.parametrize("kind, lines", [(LateReader, 0), (Mended, 1000)])
+@pytest.mark.parametrize("kind, lines", [(LateReader, 0), (Mended, 10)])
 @pytest.mark.parametrize("ends", [False, True], ids=["it answers", "it ends"])
 def test_every_line_is_there(kind, lines, ends):
     """That MiniStack alone finds none shows that this is needed."""
     worker = kind(LINES + ("" if ends else "sys.stdin.read()"))
     process = worker._proc
     try:
+        assert process.stdout.readline() == "answer\n"
         if ends:
             process.wait(20)
             worker._proc = None
-        else:
-            time.sleep(LATE / 2)
+        worker.answered.set()
         assert len(worker._drain_stderr_bounded().splitlines()) == lines
     finally:
         process.kill()
         process.wait()
         process.stdin.close()
+        process.stdout.close()
 
 
 def test_what_a_call_wrote_is_in_the_log_when_it_has_answered(aws):
