@@ -3,8 +3,8 @@
 import os
 from importlib import import_module
 
-_WHERE = {"Settings": "settings", "catch_up": "chapters", "check": "checks", "connect": "session", "is_number": "exercises", "self_check": "exercises",
-          "wait_until": "waits", "where_am_i": "progress", "with_patience": "waits"}
+_WHERE = {"Settings": "settings", "catch_up": "chapters", "check": "checks", "connect": "session", "is_number": "exercises",
+          "self_check": "exercises", "wait_until": "waits", "where_am_i": "progress", "with_patience": "waits"}
 __all__ = sorted(_WHERE)
 
 if _learner := os.environ.get("WORKBOOK_LEARNER"):  # one of several on this machine: a local AWS of their own, for every command

@@ -248,6 +248,8 @@ def main(words: list[str] | None = None) -> None:
     except (SettingsError, GuardError, LocalAwsError, BundleError, chapters.ChapterFailed) as error:
         sys.exit(f"{type(error).__name__}: {error}")
     except PermissionError as error:
+        if not error.filename or not Path(error.filename).resolve().is_relative_to(ROOT):
+            raise
         sys.exit(f"PermissionError: {error}. The workbook writes into its own folder, {ROOT}: each user of a machine needs a clone of "
                  "their own, or the rights to write there.")
 

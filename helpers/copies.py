@@ -49,6 +49,11 @@ def _settings_there(folder: Path) -> dict:
     return {}
 
 
+def copies_of(chapter: Chapter, folder: Path) -> list[Path]:
+    """A chapter's files in `folder`: the copy, and the newer ones that were laid beside it."""
+    return sorted(path for path in folder.glob(f"{chapter.stem}*.ipynb") if re.fullmatch(rf"{chapter.stem}(\.new)*", path.stem))
+
+
 def _lay(chapter: Chapter, path: Path, given: dict) -> tuple[str, Path]:
     """Lay one copy. Returns what was done, "" if nothing, and the file that it was done to."""
     if not path.exists():

@@ -6,6 +6,7 @@ nothing is installed yet, or where `import helpers` fails.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import platform
@@ -188,12 +189,13 @@ def _clock() -> str:
 
 def _disk() -> str:
     """Where the workbook writes: its own folder, temporary folders, the local AWS's state."""
-    from helpers.localaws import LocalAws
+    from helpers.localaws import LocalAws, LocalAwsError
 
-    state = LocalAws(port=1).directory  # whatever LOCALAWS_PORT says: the port has a line of its own
-    state = next(folder for folder in (state, *state.parents) if folder.is_dir())
-    free = {}
-    for folder in (ROOT, Path(tempfile.gettempdir()), state):
+    folders, free = [ROOT, Path(tempfile.gettempdir())], {}
+    with contextlib.suppress(LocalAwsError):  # settings that cannot work are what the line of the port says
+        state = LocalAws().directory
+        folders.append(next(folder for folder in (state, *state.parents) if folder.is_dir()))
+    for folder in folders:
         _needed(f"{folder} cannot be written to", os.access(folder, os.W_OK))
         free[folder] = shutil.disk_usage(folder).free
     least = min(free, key=free.get)

@@ -20,7 +20,7 @@ import pandas as pd
 
 from .chapters import CHAPTERS, Chapter
 from .checks import held
-from .copies import read
+from .copies import copies_of, read
 from .resources import Finding, look_at
 from .session import Aws, connect
 from .settings import Settings, SettingsError, check_parameters, of_learner
@@ -49,7 +49,7 @@ class Progress:
 def where_am_i(aws: Aws | None = None, folder: Path | str = ".") -> pd.DataFrame:
     """How far you are, a row for each chapter: what it builds, as it is found now, and the checks and exercises that passed.
 
-    aws     your connection; without it, one is made with the parameters that your copy of chapter 00 has
+    aws     your connection; without it, one is made with the parameters that your first copy has
     folder  where your copies lie; a notebook runs in its own folder. Only what is saved counts.
     """
     return as_table(look(aws or connect(settings_of(Path(folder))), Path(folder)))
@@ -65,12 +65,12 @@ def look(aws: Aws, folder: Path) -> list[Progress]:
 
 
 def settings_of(folder: Path) -> Settings:
-    """The settings of the copies in `folder`: the parameters of the first chapter's. The defaults if there is no copy.
+    """The settings of the copies in `folder`: the parameters of the first that is there. The defaults if there is none.
 
     Raises SettingsError if the copy's parameters cannot be read.
     """
-    path = folder / CHAPTERS[0].path.name
-    if not path.exists():
+    path = next(filter(Path.exists, (folder / chapter.path.name for chapter in CHAPTERS)), None)
+    if path is None:
         return Settings(prefix=of_learner(Settings.prefix))
     try:
         [cell] = [cell for cell in read(path).cells if "parameters" in cell.metadata.get("tags", [])]
@@ -104,8 +104,8 @@ def as_table(found: list[Progress]) -> pd.DataFrame:
 
 def as_json(aws: Aws, found: list[Progress]) -> str:
     """One line for a trainer to collect: whose it is, where they work, when it was asked, and every chapter."""
-    chapters = [{"chapter": each.chapter.number, "done": each.done, "built": each.built, "taken_down": each.taken_down, "amiss": each.amiss,
-                 **{name: value for name, value in asdict(each).items() if name.startswith(("checks", "exercises"))}}
+    chapters = [{"chapter": each.chapter.number, "done": each.done, "built": each.built, "taken_down": each.taken_down,
+                 "amiss": each.amiss, **{name: value for name, value in asdict(each).items() if name.startswith(("checks", "exercises"))}}
                 for each in found]
     return json.dumps({"name": os.environ.get("WORKBOOK_LEARNER") or _user(), "prefix": aws.settings.prefix,
                        "target": aws.settings.target, "account": aws.settings.account,
@@ -123,8 +123,7 @@ def _user() -> str:
 def _of_chapter(chapter: Chapter, findings: list[Finding], folder: Path) -> Progress:
     amiss = [str(finding) for finding in findings if not finding.ok]
     # The originals show that somebody else's checks have passed. A newer chapter that was laid beside an edited one counts too.
-    copies = [_code(path) for path in [*folder.glob(f"{chapter.stem}.ipynb"), *folder.glob(f"{chapter.stem}.new*.ipynb")]
-              if not path.samefile(chapter.path)]
+    copies = [_code(path) for path in copies_of(chapter, folder) if not path.samefile(chapter.path)]
     counts = {}
     for name, tag in COUNTED.items():
         totals = list(_lines(chapter.path, tag))

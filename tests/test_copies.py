@@ -1,7 +1,6 @@
 """A learner's copies: laid without outputs, renewed only while nobody has edited them, and otherwise left alone."""
 
 import json
-import os
 
 import nbformat
 import pytest
@@ -154,7 +153,7 @@ def test_read_only_originals_can_be_copied_and_copied_again(mine):
     try:
         lay_copies(mine, {})
         assert lay_copies(mine, {}) == {}
-        assert os.access(mine / "images" / "picture.png", os.W_OK) and (mine / "images").stat().st_mode & 0o200
+        assert (mine / "images").stat().st_mode & 0o200
         assert (mine / "images" / "picture.png").stat().st_mode & 0o200
     finally:
         (mine.parent / "notebooks" / "images").chmod(0o755)

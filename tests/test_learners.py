@@ -195,14 +195,19 @@ print(json.dumps([settings.prefix, other.prefix, commands.RUNS.name, commands.LE
 """
 
 
-def test_a_clone_that_is_another_users_ends_in_a_sentence(monkeypatch):
+def test_a_clone_that_is_another_users_ends_in_a_sentence(monkeypatch, tmp_path):
     from helpers import __main__ as commands
 
-    def lab(_options):
-        raise PermissionError(13, "Permission denied", "my-workbook")
-    monkeypatch.setitem(commands.COMMANDS, "lab", (lab, ()))
-    with pytest.raises(SystemExit, match="Permission denied: 'my-workbook'. .*each user of a machine needs a clone of their own"):
+    def denied(path):
+        def lab(_options):
+            raise PermissionError(13, "Permission denied", str(path))
+        monkeypatch.setitem(commands.COMMANDS, "lab", (lab, ()))
         commands.main(["lab"])
+
+    with pytest.raises(SystemExit, match="Permission denied: '.*my-workbook'. .*each user of a machine needs a clone of their own"):
+        denied(commands.ROOT / "my-workbook")
+    with pytest.raises(PermissionError):
+        denied(tmp_path / "elsewhere")
 
 
 @pytest.mark.parametrize("learner, names", [("ada", ["orders-cdc-ada", "shop7", "runs-ada", "my-workbook-ada"]),

@@ -97,6 +97,7 @@ def test_what_the_last_chapter_took_down_is_done_all_the_same_if_its_checks_had_
 def test_a_newer_chapter_beside_an_edited_copy_counts_too(folder):
     write(folder / "01_a.ipynb", cells(two=COMPLETE["two"]))
     write(folder / "01_a.new.ipynb", cells(loop=f"{MARK} each\n" * 2))
+    write(folder / "01_a.newer.ipynb", cells(**COMPLETE))  # no name that a copy is laid under
     write(folder / "01_a.new.new.ipynb", cells(loop=f"{MARK} each\n", x=f"{MARK} right: well done"))
     found = first(folder)
     assert (found.checks_passed, found.exercises_passed) == (2 + 2, 1), "of each cell the best"
@@ -157,8 +158,8 @@ def test_a_trainer_gets_one_line_of_json(folder, monkeypatch, aws):
     assert "\n" not in line
     assert (told["name"], told["prefix"], told["target"], told["account"]) == ("ada", "shop", "local", "000000000000")
     assert told["time"].endswith("Z")
-    assert told["chapters"][0] == {"chapter": "01", "done": True, "built": True, "taken_down": False, "amiss": [], "checks": 5, "checks_passed": 5,
-                                   "exercises": 1, "exercises_passed": 0}
+    assert told["chapters"][0] == {"chapter": "01", "done": True, "built": True, "taken_down": False, "amiss": [],
+                                   "checks": 5, "checks_passed": 5, "exercises": 1, "exercises_passed": 0}
 
 
 def test_settings_are_those_of_the_first_copy(folder):
@@ -166,6 +167,13 @@ def test_settings_are_those_of_the_first_copy(folder):
     copy = cells()
     copy[0].source = PARAMETERS.replace("'orders-cdc'", "'mine'")
     write(folder / "01_a.ipynb", copy)
+    assert progress.settings_of(folder) == Settings(prefix="mine")
+
+
+def test_where_the_first_copy_was_deleted_the_next_one_says_which_cloud_it_is(folder):
+    copy = cells()
+    copy[0].source = PARAMETERS.replace("'orders-cdc'", "'mine'")
+    write(folder / "02_b.ipynb", copy)
     assert progress.settings_of(folder) == Settings(prefix="mine")
 
 

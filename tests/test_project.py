@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from helpers.chapters import CHAPTERS
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
-DEPENDENCIES = {r.name: r for r in map(Requirement, PROJECT["project"]["dependencies"])}
+DEPENDENCIES = {canonicalize_name(r.name): r for r in map(Requirement, PROJECT["project"]["dependencies"])}
 CARD = {"jupyterlab", "boto3", "pandas", "awswrangler", "matplotlib", "papermill", "nbval"}
 
 
@@ -30,7 +31,7 @@ def test_the_packages_on_the_card_are_dependencies():
 
 def test_every_dependency_has_its_reason_beside_it():
     text = (ROOT / "pyproject.toml").read_text("utf-8")
-    for name in DEPENDENCIES:
+    for name in (requirement.name for requirement in DEPENDENCIES.values()):
         line = next(line for line in text.splitlines() if re.match(rf'\s+"{name}[~=>]', line))
         assert re.search(r"#\s+\S+", line), f"{name} gives no reason"
 

@@ -17,11 +17,11 @@ const add = () => {
   slides.push(slide);
   return content;
 };
+const bare = (content) => [...content.children].every((block) => block.matches(HEADING));  // no heading stands alone
 const begins = (block, content) => {
-  const all = [...content.children];
-  if (all.every((other) => other.matches(HEADING))) return false;  // no heading stands alone
+  if (bare(content)) return false;
   if (block.matches(HEADING) || block.textContent.startsWith("You will learn")) return true;
-  return (leads.has(block) || block.matches(".input")) && all.some((other) => other.matches(CODE));
+  return (leads.has(block) || block.matches(".input")) && [...content.children].some((other) => other.matches(CODE));
 };
 const layOut = () => {
   const shown = slides[here()]?.querySelector(":scope > div > *");
@@ -29,10 +29,10 @@ const layOut = () => {
   slides = [];
   let content = add(), heading;
   for (const block of blocks) {
-    const full = () => content.offsetHeight > innerHeight * 0.9;
     if (begins(block, content)) content = add();
+    const first = bare(content);
     content.append(block);
-    if (full() && ![...content.children].slice(0, -1).every((other) => other.matches(HEADING))) (content = add()).append(block);
+    if (!first && content.offsetHeight > innerHeight * 0.9) (content = add()).append(block);
   }
   slides.forEach((slide, place) => {
     const found = [...slide.querySelectorAll(HEADING)].filter((each) => !each.closest("details"));
